@@ -22,7 +22,7 @@ Counts: TypeAlias = NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """One ECG lead and the scale of its integers: µV = (count - offset_counts) * microvolts_per_count."""
+    """One ECG lead and its scale: µV = (count - offset_counts) * microvolts_per_count."""
 
     name: str
     microvolts_per_count: float
@@ -80,7 +80,7 @@ class LinkState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SampleBlock:
-    """Consecutive samples, none missing; ``counts[i]`` is sample ``first + i`` of the stream axis."""
+    """Consecutive samples, none missing; ``counts[i]`` is sample ``first + i`` of the axis."""
 
     first: int
     counts: Counts
