@@ -72,6 +72,10 @@ class Definition:
     """For technical alarms: what to do."""
     delay_s: float = 0.0
     """How long the condition must hold before the alarm starts."""
+    escalate_after_s: float | None = None
+    """A LOW alarm becomes MEDIUM when it has lasted this long: monitoring is no longer possible."""
+    unit: str = ""
+    """Unit of an alarm's value and limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,8 @@ class Alarm:
     judged_by: str = "rules"
     hidden: bool = False
     """True while a worse alarm of its family is active."""
+    remedy: str = ""
+    """For a technical alarm: what to do."""
 
 
 @dataclass(frozen=True, slots=True)
