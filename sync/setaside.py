@@ -1,0 +1,56 @@
+"""Messages that the broker would not take: kept in the outbox, tried again later.
+
+Pure: time is an argument (s, of any steady clock).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+REFUSED_S = 10.0
+"""A refusal (not authorised, quota exceeded) may be mended at the broker any moment."""
+BLAMED_S = 600.0
+BLAMED_AFTER = 3
+"""A broker that closed so many times on the same strip or summary closes because of it."""
+
+
+@dataclass(slots=True)
+class SetAside:
+    """Outbox numbers not to be sent now."""
+
+    _until: dict[int, float] = field(default_factory=dict)
+    _closings: dict[int, int] = field(default_factory=dict)
+    reason: str = ""
+    """The broker's last refusal, empty when nothing is set aside."""
+
+    @property
+    def cautious(self) -> bool:
+        """True while the broker may be closing because of one message: send them one by one."""
+        return bool(self._closings)
+
+    def numbers(self, now: float) -> frozenset[int]:
+        """Return what is set aside at ``now``; what has waited long enough is free again."""
+        self._until = {number: end for number, end in self._until.items() if end > now}
+        if not self._until:
+            self.reason = ""
+        return frozenset(self._until)
+
+    def refused(self, number: int, reason: str, now: float) -> None:
+        """The broker said no to this message."""
+        self._until[number] = now + REFUSED_S
+        self._closings.pop(number, None)
+        self.reason = reason
+
+    def closed_on(self, number: int, reason: str, now: float) -> None:
+        """The broker closed the connection while this was the first message in flight."""
+        closings = self._closings.get(number, 0) + 1
+        self._closings = {number: closings}
+        if closings >= BLAMED_AFTER:
+            self._closings = {}
+            self._until[number] = now + BLAMED_S
+            self.reason = reason
+
+    def taken(self, number: int) -> None:
+        """The broker confirmed this message."""
+        self._closings.pop(number, None)
+        self._until.pop(number, None)
