@@ -1,4 +1,4 @@
-"""Recorded ECG files as devices: WFDB, EDF and EDF+; and WFDB annotations."""
+"""Recorded ECG files as devices: WFDB, EDF and EDF+, CSV; and WFDB annotations."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ def open_record(
     path: str | Path,
     *,
     leads: Sequence[str] | None = None,
+    rate_hz: float | None = None,
+    unit: str | None = None,
     partial: bool = False,
 ) -> Record:
     """Open a recording by its form.
 
-    ``path``: a WFDB record without extension or its ``.hea``; ``.edf``. ``leads``: names (or
-    numbers from 0) of the signals to read, all ECG leads without it.
+    ``path``: a WFDB record without extension or its ``.hea``; ``.edf``; ``.csv``, ``.tsv`` or
+    ``.txt``. ``leads``: names (or numbers from 0) of the signals to read, all ECG leads without it.
+    ``rate_hz`` and ``unit`` (``mV``, ``uV``, ``V``) are for a CSV that doesn't tell them.
     ``partial``: read what is there of a file that was cut short, instead of refusing it.
 
     Raises RecordError, one line that names the file, what is wrong and what to do.
@@ -30,6 +33,10 @@ def open_record(
         from drivers.files.edf import EdfRecord
 
         return EdfRecord(place, leads=leads, partial=partial)
+    if suffix in (".csv", ".tsv", ".txt"):
+        from drivers.files.csv import CsvRecord
+
+        return CsvRecord(place, leads=leads, rate_hz=rate_hz, unit=unit)
     from drivers.files.wfdb import open_wfdb
 
     return open_wfdb(place, leads=leads, partial=partial)

@@ -6,9 +6,7 @@ which edfio skips (it joins the records), and blocks are wanted by sample, not b
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import IO
@@ -25,20 +23,20 @@ from drivers.files.edf_header import (
     record_onset,
     signal_count,
 )
-from drivers.files.record import Record, RecordError, Samples, Signal, choose_leads, scale_of
+from drivers.files.record import (
+    Record,
+    RecordError,
+    Run,
+    Samples,
+    Signal,
+    axis_pieces,
+    choose_leads,
+    scale_of,
+)
 from drivers.samples import Lead
 
 _BULK_BYTES = 65_536
 _COPY_AGAIN = "copy the file again from its source"
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """Data records without a gap between them."""
-
-    first_sample: int
-    first_record: int
-    records: int
 
 
 class EdfRecord(Record):
@@ -80,7 +78,7 @@ class EdfRecord(Record):
             form=header.kind,
             rate_hz=rate_hz,
             leads=tuple(_lead(signals[i]) for i in chosen),
-            n_samples=last.first_sample + last.records * self._per_record,
+            n_samples=last.first + last.count,
             start=None if start is None else start + timedelta(seconds=float(onsets[0])),
             warnings=warnings + note,
         )
@@ -162,25 +160,17 @@ class EdfRecord(Record):
     def _read(self, first: int, count: int) -> Samples:
         counts = np.zeros((count, len(self.leads)), np.int32)
         valid = np.zeros(counts.shape, np.bool_)
-        index = bisect_right(self._runs, first, key=lambda run: run.first_sample) - 1
-        for run in self._runs[index:]:
-            start = max(first, run.first_sample)
-            stop = min(first + count, run.first_sample + run.records * self._per_record)
-            if run.first_sample >= first + count:
-                break
-            if stop > start:
-                into = slice(start - first, stop - first)
-                counts[into] = self._samples(run, start - run.first_sample, stop - start)
-                valid[into] = True
+        for into, source, length in axis_pieces(self._runs, first, count):
+            counts[into] = self._samples(source, length)
+            valid[into] = True
         return Samples(counts, valid)
 
-    def _samples(self, run: _Run, first: int, count: int) -> NDArray[np.int16]:
-        """Samples of a run, shape (count, leads)."""
+    def _samples(self, first: int, count: int) -> NDArray[np.int16]:
+        """Samples by their number in the file, shape (count, leads)."""
         per_record = self._per_record
         record, skip = divmod(first, per_record)
         records = -(-(skip + count) // per_record)
         out = np.empty((records * per_record, len(self._columns)), np.int16)
-        record += run.first_record
         width = self._header.record_samples
         if 2 * width <= _BULK_BYTES:
             block = np.frombuffer(self._bytes(record, 0, 2 * width * records), "<i2")
@@ -199,10 +189,10 @@ class EdfRecord(Record):
         self._file.close()
 
 
-def _runs(onsets: NDArray[np.float64], record_s: float, per_record: int) -> tuple[list[_Run], bool]:
-    """Runs of data records on the sample axis, and whether any record overlapped the one before."""
+def _runs(onsets: NDArray[np.float64], record_s: float, per_record: int) -> tuple[list[Run], bool]:
+    """Runs of samples on the axis, and whether any record overlapped the one before."""
     places = np.rint((onsets - onsets[0]) / record_s * per_record).astype(np.int64)
-    runs: list[_Run] = []
+    runs: list[Run] = []
     jumped_back = False
     begin, place = 0, 0
     for index in range(1, len(places) + 1):
@@ -210,7 +200,7 @@ def _runs(onsets: NDArray[np.float64], record_s: float, per_record: int) -> tupl
         if index < len(places) and places[index] <= end:
             jumped_back |= bool(places[index] < end)
             continue
-        runs.append(_Run(place, begin, index - begin))
+        runs.append(Run(place, begin * per_record, (index - begin) * per_record))
         if index < len(places):
             begin, place = index, int(places[index])
     return runs, jumped_back

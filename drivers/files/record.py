@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -33,7 +34,7 @@ _ECG_NAME = re.compile(
     r"^((ecg|ekg|lead|ch)[ _-]*)?"
     r"(i{1,3}|av[rlf]|v[1-9]r?|v|ml?[ivx]+|mcl?[1-6]?|mv[1-6]|cm[1-6v]|cc5|a-?[is]|e-?s|[xyz])"
     r"([+-].*)?$"
-    r"|\b(ecg|ekg)\d*",
+    r"|\b(ecg|ekg|exg)\d*",
     re.IGNORECASE,
 )
 _OTHER_NAME = re.compile(
@@ -189,6 +190,28 @@ def _of_one_rate(signals: Sequence[Signal], chosen: list[int]) -> tuple[list[int
     if not left_out:
         return kept, ()
     return kept, (f"left out, sampled at another rate than the rest: {', '.join(left_out)}",)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Samples without a gap between them, and where they lie in the file."""
+
+    first: int
+    """Place of the first one on the stream axis."""
+    source: int
+    """Its number in the file."""
+    count: int
+
+
+def axis_pieces(runs: Sequence[Run], first: int, count: int) -> Iterator[tuple[slice, int, int]]:
+    """What of ``[first, first + count)`` lies in runs: (place in the block, source, count)."""
+    index = max(0, bisect_right(runs, first, key=lambda run: run.first) - 1)
+    for run in runs[index:]:
+        start, stop = max(first, run.first), min(first + count, run.first + run.count)
+        if run.first >= first + count:
+            break
+        if stop > start:
+            yield slice(start - first, stop - first), run.source + start - run.first, stop - start
 
 
 def scale_of(unit: str) -> float | None:
