@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 
 from models.preprocess import RATE_HZ
 
-Signal = NDArray[np.float32]
+Signal: TypeAlias = NDArray[np.float32]
 
 BEFORE_S = 0.32
 AFTER_S = 0.28
@@ -27,6 +29,13 @@ WINDOW = R + round(AFTER_S * RATE_HZ)
 
 _QRS = slice(R - 25, R + 40)
 """The part of the window in which complexes are compared: 100 ms before R to 160 ms after."""
+_P = slice(R - 75, R - 15)
+"""Where a P wave stands."""
+_T = slice(R + 30, WINDOW)
+"""Where ST and the begin of T stand."""
+FIGURES = 32
+"""Scalars of a beat's context, see BeatContext."""
+CONTEXT = FIGURES + WINDOW
 _SHIFT = 4
 """Samples by which R peaks of equal complexes may be set differently."""
 _ALIKE = 0.90
@@ -73,23 +82,24 @@ class Shape:
     """The shape's share of the last hundred beats or so, itself not counted."""
     known: bool
     """Whether a dominant complex stands firm (8 beats seen)."""
+    dominant: Signal
+    """The dominant beat, shape (WINDOW,), microvolts; the beat itself while there is none."""
 
 
 class ShapeMemory:
-    """The patient's complexes, sorted by shape without being told which is which."""
+    """The patient's beats, sorted by the shape of their complexes, not told which is which."""
 
     def __init__(self) -> None:
-        n = _QRS.stop - _QRS.start
-        self._mean = np.zeros((_SHAPES, n), np.float64)
-        self._unit = np.zeros((_SHAPES, n), np.float64)
+        self._mean = np.zeros((_SHAPES, WINDOW), np.float32)
+        self._unit = np.zeros((_SHAPES, _QRS.stop - _QRS.start), np.float32)
         self._weight = np.zeros(_SHAPES)
         self._width = np.zeros(_SHAPES)
-        self._index = np.zeros(_SHAPES, int)
+        self._index = [0] * _SHAPES
         self._made = 0
         self._seen = 0
 
     def _dominant(self) -> int | None:
-        if not self._weight.any():
+        if not self._seen:
             return None
         rivals = np.flatnonzero(self._weight >= _RIVAL * self._weight.max())
         return int(rivals[np.argmin(self._width[rivals])])
@@ -97,33 +107,31 @@ class ShapeMemory:
     def push(self, window: Signal) -> Shape:
         """Compare a beat with those before it, then count it; shape (WINDOW,), no NaN."""
         width = qrs_width_s(window)
-        around = window[_QRS.start - _SHIFT : _QRS.stop + _SHIFT].astype(np.float64)
-        shifted = sliding_window_view(around, self._mean.shape[1])
-        unit = shifted - shifted.mean(1, keepdims=True)
-        unit /= np.sqrt((unit * unit).sum(1, keepdims=True)) + 1e-9
+        around = window[_QRS.start - _SHIFT : _QRS.stop + _SHIFT]
+        unit = _units(sliding_window_view(around, self._unit.shape[1]))
         likeness = self._unit @ unit.T
         best = likeness.max(1)
         dominant = self._dominant()
         slot = int(np.argmax(np.where(self._weight > 0, best, -2.0)))
-        known_shape = self._weight[slot] > 0 and best[slot] >= _ALIKE
-        total = self._weight.sum()
-        height = float(np.ptp(shifted[_SHIFT]))
-        shape = Shape(
-            index=int(self._index[slot]) if known_shape else self._made,
-            likeness=1.0 if dominant is None else float(best[dominant]),
-            height=1.0
-            if dominant is None
-            else height / (float(np.ptp(self._mean[dominant])) + 1e-9),
-            width_s=width,
-            dominant_width_s=width if dominant is None else float(self._width[dominant]),
-            share=float(self._weight[slot] / total) if known_shape else 0.0,
-            known=self._seen >= 8,
-        )
-        shift = int(np.argmax(likeness[slot])) if known_shape else _SHIFT
-        self._learn(slot if known_shape else None, shifted[shift], width)
+        alike = bool(self._weight[slot] > 0 and best[slot] >= _ALIKE)
+        if dominant is None:
+            shape = Shape(self._made, 1.0, 1.0, width, width, 0.0, False, window)
+        else:
+            mean = self._mean[dominant]
+            shape = Shape(
+                index=self._index[slot] if alike else self._made,
+                likeness=float(best[dominant]),
+                height=float(np.ptp(window[_QRS])) / (float(np.ptp(mean[_QRS])) + 1e-3),
+                width_s=width,
+                dominant_width_s=float(self._width[dominant]),
+                share=float(self._weight[slot] / self._weight.sum()) if alike else 0.0,
+                known=self._seen >= 8,
+                dominant=mean.copy(),
+            )
+        self._learn(slot if alike else None, window, width)
         return shape
 
-    def _learn(self, slot: int | None, complex_: NDArray[np.float64], width: float) -> None:
+    def _learn(self, slot: int | None, window: Signal, width: float) -> None:
         self._weight *= _FORGET
         self._seen += 1
         if slot is None:
@@ -131,14 +139,25 @@ class ShapeMemory:
             self._weight[slot] = 0.0
             self._index[slot] = self._made
             self._made += 1
-            self._mean[slot] = complex_
+            self._mean[slot] = window
             self._width[slot] = width
         else:
-            self._mean[slot] += (complex_ - self._mean[slot]) / 8
+            self._mean[slot] += (window - self._mean[slot]) / 8
             self._width[slot] += (width - self._width[slot]) / 8
         self._weight[slot] += 1.0
-        unit = self._mean[slot] - self._mean[slot].mean()
-        self._unit[slot] = unit / (np.sqrt(unit @ unit) + 1e-9)
+        self._unit[slot] = _units(self._mean[slot : slot + 1, _QRS])[0]
+
+
+def _units(rows: Signal) -> Signal:
+    """Each row without its mean, of length 1: the product of two is their correlation."""
+    centred: Signal = rows - rows.mean(1, keepdims=True)
+    return centred / (np.sqrt((centred * centred).sum(1, keepdims=True)) + np.float32(1e-6))
+
+
+def likeness(a: Signal, b: Signal) -> float:
+    """Correlation of two stretches of equal length, -1 to 1."""
+    units = _units(np.stack([a, b]))
+    return float(units[0] @ units[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +169,11 @@ class Timing:
     prematurity: float
     """RR over the median of the eight before it; 1 where that is not known."""
     median_rr_s: float | None
+    """Median of the eight RR intervals before the beat's own; None under three."""
+    slow_rr_s: float
+    """Running mean of the RR intervals over some forty beats before it."""
+    before: tuple[float, ...]
+    """The eight RR intervals before its own, newest first, fewer at a start."""
 
 
 class RrMemory:
@@ -158,6 +182,7 @@ class RrMemory:
     def __init__(self) -> None:
         self._last_s: float | None = None
         self._rr: deque[float] = deque(maxlen=8)
+        self._slow_s = 0.8
 
     def gap(self) -> None:
         """The next beat follows none: there was no usable signal in between."""
@@ -167,8 +192,66 @@ class RrMemory:
         """The timing of the next beat."""
         rr = None if self._last_s is None else time_s - self._last_s
         self._last_s = time_s
-        median = float(np.median(self._rr)) if len(self._rr) >= 3 else None
+        median = sorted(self._rr)[len(self._rr) // 2] if len(self._rr) >= 3 else None
+        early = rr / median if rr is not None and median is not None else 1.0
+        timing = Timing(rr, early, median, self._slow_s, tuple(reversed(self._rr)))
         if rr is not None:
+            self._slow_s += (min(rr, 2.5) - self._slow_s) / (40 if len(self._rr) == 8 else 3)
             self._rr.append(rr)
-        known = rr is not None and median is not None
-        return Timing(rr, rr / median if known and rr and median else 1.0, median)
+        return timing
+
+
+class BeatContext:
+    """What the beat network is told beside the window: ``vector``, shape (CONTEXT,).
+
+    Figures first (all about 0 to 2 in size), then the dominant beat in microvolts; figure 0 is
+    the scale, in microvolts, by which the network divides both.
+    """
+
+    def __init__(self) -> None:
+        self._shapes = ShapeMemory()
+        self._rr = RrMemory()
+        self._likeness: deque[float] = deque([1.0] * 8, maxlen=8)
+        self._window: Signal | None = None
+
+    def gap(self) -> None:
+        """The next beat follows none."""
+        self._rr.gap()
+
+    def push(self, time_s: float, window: Signal) -> tuple[Shape, Timing, Signal]:
+        """The next beat: its R peak's time and its window, shape (WINDOW,), no NaN."""
+        timing = self._rr.push(time_s)
+        shape = self._shapes.push(window)
+        vector = np.empty(CONTEXT, np.float32)
+        vector[:FIGURES] = self._figures(shape, timing, window)
+        vector[FIGURES:] = shape.dominant
+        self._likeness.appendleft(shape.likeness)
+        self._window = window
+        return shape, timing, vector
+
+    def _figures(self, shape: Shape, timing: Timing, window: Signal) -> list[float]:
+        rr = timing.rr_s if timing.rr_s is not None else timing.slow_rr_s
+        usual = timing.median_rr_s or timing.slow_rr_s
+        before = [min(value / usual, 2.5) for value in timing.before]
+        before += [1.0] * (8 - len(before))
+        steps = sorted(abs(a - b) for a, b in pairwise(before))
+        return [
+            max(float(np.ptp(shape.dominant)), 50.0),
+            min(rr, 2.5),
+            min(usual, 2.5),
+            min(rr / usual, 2.5),
+            min(rr / timing.slow_rr_s, 2.5),
+            float(timing.rr_s is not None),
+            steps[3],
+            shape.likeness,
+            min(shape.height, 4.0) - 1.0,
+            10.0 * shape.width_s - 1.0,
+            10.0 * (shape.width_s - shape.dominant_width_s),
+            shape.share,
+            float(shape.known),
+            likeness(window[_P], shape.dominant[_P]),
+            likeness(window[_T], shape.dominant[_T]),
+            1.0 if self._window is None else likeness(window[_QRS], self._window[_QRS]),
+            *before,
+            *self._likeness,
+        ]

@@ -13,7 +13,7 @@ import numpy as np
 from agent.rhythm.history import SignalHistory
 from agent.rhythm.types import Beat, BeatClass
 from agent.signal.types import RATE_HZ, Qrs
-from models.beat_features import AFTER_S, BEFORE_S, RrMemory, Shape, ShapeMemory, Timing
+from models.beat_features import AFTER_S, BEFORE_S, BeatContext, Shape, Timing
 from models.inference import BeatNetwork, BeatProbabilities
 
 _CLASSES = (BeatClass.N, BeatClass.S, BeatClass.V, BeatClass.F, BeatClass.Q)
@@ -46,13 +46,12 @@ class BeatNamer:
     def __init__(self, network: BeatNetwork | None) -> None:
         self._network = network
         self._waiting: list[Qrs] = []
-        self._shapes = ShapeMemory()
-        self._rr = RrMemory()
+        self._context = BeatContext()
         self._after_pvc = False
 
     def gap(self) -> None:
         """Signal was missing or unusable: the next beat has no RR interval."""
-        self._rr.gap()
+        self._context.gap()
 
     def push(
         self, history: SignalHistory, qrs: tuple[Qrs, ...], end_s: float, reliable: bool
@@ -75,15 +74,18 @@ class BeatNamer:
         window = history.window(at - round(BEFORE_S * RATE_HZ), at + round(AFTER_S * RATE_HZ))
         if np.isnan(window).any():
             window = np.nan_to_num(window)
-        timing = self._rr.push(qrs.time_s)
-        shape = self._shapes.push(window)
-        kind, confidence = by_rule(shape, timing)
+        shape, timing, vector = self._context.push(qrs.time_s, window)
+        if self._network is None:
+            kind, confidence, judge = *by_rule(shape, timing), "rules"
+        else:
+            kind, confidence = by_network(self._network.classify(window, vector))
+            judge = str(self._network.model)
         beat = Beat(
             time_s=qrs.time_s,
             kind=kind,
             rr_s=timing.rr_s,
             confidence=confidence,
-            judged_by="rules",
+            judged_by=judge,
             amplitude_uv=qrs.amplitude_uv,
         )
         follows_pvc, self._after_pvc = self._after_pvc, kind is BeatClass.V
