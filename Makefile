@@ -7,7 +7,7 @@ JOBS ?= auto
 .PHONY: demo test check clean lint types arrows
 
 demo: $(VENV)/.demo
-	$(BIN)/wardbeat demo
+	$(BIN)/wardbeat demo $(DEMO)
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
