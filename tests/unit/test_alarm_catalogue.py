@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from agent.alarms.catalogue import CATALOGUE
+from agent.alarms.table import inserted
 from agent.alarms.types import AlarmKind, Priority
 from agent.rhythm.types import FindingKind
 
@@ -69,3 +72,8 @@ def test_ranks_within_a_family_are_distinct_and_follow_priority() -> None:
         if family not in ("signal", "storage"):
             ranks = [row.priority.rank for row in rows]
             assert ranks == sorted(ranks), f"{family}: a worse priority stands below a milder one"
+
+
+def test_documented_table_is_current() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "alarms.md").read_text()
+    assert inserted(page) == page, "run python -m agent.alarms.table docs/alarms.md"
