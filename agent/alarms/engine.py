@@ -60,6 +60,8 @@ class _Entry:
     since_ns: int
     """When it was raised on the engine's own clock, which steps along with the host's."""
     resume_until_ns: int | None = None
+    over_ns: int | None = None
+    """When the condition was over, of an alarm that is still shown for its shortest time."""
 
 
 class AlarmEngine:
@@ -198,9 +200,9 @@ class AlarmEngine:
 
     def _again(self, entry: _Entry, condition: Condition) -> list[AlarmChange]:
         """The condition of an open alarm is reported present."""
-        entry.resume_until_ns = None
+        entry.resume_until_ns = entry.over_ns = None
         entry.present = True
-        if entry.alarm.ended_ns is None:
+        if entry.alarm.state is AlarmState.ACTIVE:
             return []
         entry.alarm = replace(
             entry.alarm,
@@ -218,9 +220,9 @@ class AlarmEngine:
         definition = self._catalogue[entry.alarm.code]
         entry.present = False
         entry.resume_until_ns = None
-        entry.alarm = replace(entry.alarm, ended_ns=ended_ns)
+        entry.over_ns = ended_ns
         if definition.latching and not entry.alarm.acknowledged:
-            entry.alarm = replace(entry.alarm, state=AlarmState.LATCHED)
+            entry.alarm = replace(entry.alarm, state=AlarmState.LATCHED, ended_ns=ended_ns)
             return [self._change(entry.alarm, Phase.UPDATE)]
         return self._age(entry)
 
@@ -242,7 +244,7 @@ class AlarmEngine:
         return []
 
     def _end(self, entry: _Entry, by: str = "", *, acknowledged: bool = False) -> AlarmChange:
-        ended = entry.alarm.ended_ns if entry.alarm.ended_ns is not None else self._now_ns
+        ended = entry.over_ns or entry.alarm.ended_ns or self._now_ns
         entry.alarm = replace(
             entry.alarm,
             state=AlarmState.INACTIVE,
