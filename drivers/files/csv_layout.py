@@ -171,13 +171,18 @@ def _separator(body: Sequence[str]) -> tuple[str | None, str]:
     """Separator and decimal sign out of lines of data."""
     sample = body[: min(200, len(body))]
     for separator in (";", "\t"):
-        if all(separator in line for line in sample):
+        if _parted_by(sample, separator):
             cells = [cell for line in sample for cell in line.split(separator)]
             comma = any("," in cell for cell in cells) and not any("." in cell for cell in cells)
             return separator, "," if comma else "."
-    if all("," in line for line in sample):
+    if _parted_by(sample, ","):
         return (None, ",") if _comma_is_decimal(sample) else (",", ".")
     return None, "."
+
+
+def _parted_by(lines: Sequence[str], separator: str) -> bool:
+    """Whether a separator parts the lines; a damaged line here and there may lack it."""
+    return sum(separator in line for line in lines) >= 0.8 * len(lines)
 
 
 def _comma_is_decimal(lines: Sequence[str]) -> bool:
@@ -199,7 +204,10 @@ def _columns(heads: Sequence[str], separator: str | None, width: int) -> tuple[C
     """Names and units out of the header lines that have as many cells as the data."""
     rows: list[list[str]] = []
     for line in heads:
-        cells = [c.strip().strip("'\"[]").strip() for c in split(line.lstrip("#% "), separator)]
+        # In a file parted by blanks a unit in brackets belongs to the name before it.
+        text = line.strip("#% \r\n")
+        parts = split(text, separator) if separator else re.split(r"\s+(?![(\[])", text)
+        cells = [part.strip(" \t'\"[") for part in ([text] if width == 1 else parts)]
         # Some tools end lines of data with a separator and heads without.
         if len(cells) in (width, width - 1):
             rows.append(cells + [""] * (width - len(cells)))

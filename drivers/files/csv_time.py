@@ -48,10 +48,15 @@ def timed_axis(
     if len(even) < (1 - _JITTERED) * len(steps):
         return _arrival_axis(starts, first, times(n_chunks - 1, False)[-1], n_lines)
     rate = 1 / float(np.mean(even))
-    if n_chunks > 2:
-        rate = float(np.nanmedian(chunk_lines / np.diff(starts)))
+    span = float(np.sum(even))
     quantum = _quantum(first)
-    span = float(np.sum(even)) if n_chunks <= 2 else float(np.nanmedian(np.diff(starts)))
+    # Whole chunks tell the rate more finely; those with a gap in them are left out.
+    lengths = np.diff(starts)
+    allowed = 1.5 + quantum / span * chunk_lines
+    lengths = lengths[np.abs(lengths * rate - chunk_lines) < allowed]
+    if len(lengths):
+        span = float(np.median(lengths))
+        rate = chunk_lines / span
     whole = round(rate)
     if whole and abs(rate - whole) / whole < 2e-4 + quantum / span:
         rate = float(whole)

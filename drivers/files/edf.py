@@ -36,6 +36,8 @@ from drivers.files.record import (
 from drivers.samples import Lead
 
 _BULK_BYTES = 65_536
+_LONGEST_S = 366 * 86_400
+"""A gap of more than a year is a damaged time."""
 _COPY_AGAIN = "copy the file again from its source"
 
 
@@ -143,7 +145,10 @@ class EdfRecord(Record):
                 str(self._path),
                 _COPY_AGAIN,
             )
-        return np.array(onsets, np.float64)
+        times = np.array(onsets, np.float64)
+        if np.ptp(times) > _LONGEST_S:
+            raise RecordError("tells impossible times", str(self._path), _COPY_AGAIN)
+        return times
 
     def _annotation(self, record: int, column: int, length: int) -> float | None:
         return record_onset(self._bytes(record, column, length))

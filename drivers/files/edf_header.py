@@ -5,6 +5,8 @@ Sources: Kemp 1992 (EDF), Kemp and Olivan 2003 (EDF+), https://www.edfplus.info/
 
 from __future__ import annotations
 
+import contextlib
+import math
 import re
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -135,9 +137,12 @@ def _integer(field: bytes, what: str) -> int:
 def _number(field: bytes, what: str) -> float:
     try:
         # Some recorders write a comma as decimal sign.
-        return float(_text(field).replace(",", "."))
+        value = float(_text(field).replace(",", "."))
     except ValueError:
-        raise EdfFormatError(f"has an unreadable {what}: {_text(field)!r}") from None
+        value = math.nan
+    if not math.isfinite(value):
+        raise EdfFormatError(f"has an unreadable {what}: {_text(field)!r}")
+    return value
 
 
 def _start(data: bytes) -> datetime | None:
@@ -153,6 +158,6 @@ def _start(data: bytes) -> datetime | None:
     words = _text(data[88:168]).split()
     if len(words) > 1 and words[0] == "Startdate" and words[1].count("-") == 2:
         full_day, name, full_year = words[1].split("-")
-        if name.upper() in _MONTHS and full_day.isdecimal() and full_year.isdecimal():
+        with contextlib.suppress(ValueError):
             begun = date(int(full_year), _MONTHS.index(name.upper()) + 1, int(full_day))
     return datetime.combine(begun, clock)
