@@ -151,7 +151,10 @@ class ShapeMemory:
 def _units(rows: Signal) -> Signal:
     """Each row without its mean, of length 1: the product of two is their correlation."""
     centred: Signal = rows - rows.mean(1, keepdims=True)
-    return centred / (np.sqrt((centred * centred).sum(1, keepdims=True)) + np.float32(1e-6))
+    units: Signal = centred / (
+        np.sqrt((centred * centred).sum(1, keepdims=True)) + np.float32(1e-6)
+    )
+    return units
 
 
 def likeness(a: Signal, b: Signal) -> float:

@@ -117,8 +117,10 @@ class RhythmAnalyser:
     def _unseen_hop(self, hop: Hop) -> list[RhythmEvent]:
         """Nothing can be said; what is open is held for HOLD_S, patterns of beats are broken."""
         if self._unseen_s == 0.0:
-            self._break(hop)
+            self._fibrillation.gap()
+            self._atrial.gap()
         self._unseen_s += HOP_S
+        self._namer.unseen(hop.end_s)
         out: list[RhythmEvent] = []
         if hop.state is SignalState.NOISY and self._quiet(hop):
             return list(self._still(hop))
@@ -132,13 +134,6 @@ class RhythmAnalyser:
                 out += held.lose(hop.start_s, hop.end_s)
             out += self._runs.stop(hop.end_s)
         return out
-
-    def _break(self, hop: Hop) -> None:
-        self._namer.gap()
-        self._rates.gap()
-        self._irregularity.gap()
-        self._fibrillation.gap()
-        self._atrial.gap()
 
     def _quiet(self, hop: Hop) -> bool:
         """Whether the last second's noise is too low to hide a QRS in it."""
@@ -182,8 +177,11 @@ class RhythmAnalyser:
         if sum(self._seen) >= WINDOW_SEEN:
             found = self._fibrillation.second(self._window(hop), hop.end_s)
             out += found
-            if found and self._fibrillation.episode.open:
-                out += self._standstill.asystole.end(hop.end_s, hop.end_s)
+            for finding in found:
+                if finding.ended_s is None:
+                    out += self._standstill.asystole.end(finding.onset_s, hop.end_s)
+                else:
+                    self._standstill.restart(finding.ended_s)
         out += self._atrial.second(self._irregularity.value(), hop.end_s, self._limits)
         return out
 

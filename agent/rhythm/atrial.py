@@ -37,10 +37,6 @@ class Irregularity:
         self._rr: deque[float] = deque(maxlen=RR_COUNT)
         self._skip = 0
 
-    def gap(self) -> None:
-        """Beats may have gone unseen."""
-        self._rr.clear()
-
     def push(self, named: NamedBeat) -> None:
         """One more beat; the intervals before and after a ventricular beat say nothing of atria."""
         if named.beat.kind in (BeatClass.V, BeatClass.F):

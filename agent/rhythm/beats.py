@@ -47,11 +47,13 @@ class BeatNamer:
         self._network = network
         self._waiting: list[Qrs] = []
         self._context = BeatContext()
+        self._last_s = 0.0
+        self._unseen_until_s = 0.0
         self._after_pvc = False
 
-    def gap(self) -> None:
-        """Signal was missing or unusable: the next beat has no RR interval."""
-        self._context.gap()
+    def unseen(self, until_s: float) -> None:
+        """The signal was missing or unusable: no RR interval reaches across."""
+        self._unseen_until_s = until_s
 
     def push(
         self, history: SignalHistory, qrs: tuple[Qrs, ...], end_s: float, reliable: bool
@@ -74,6 +76,9 @@ class BeatNamer:
         window = history.window(at - round(BEFORE_S * RATE_HZ), at + round(AFTER_S * RATE_HZ))
         if np.isnan(window).any():
             window = np.nan_to_num(window)
+        if self._last_s < self._unseen_until_s <= qrs.time_s:
+            self._context.gap()
+        self._last_s = qrs.time_s
         shape, timing, vector = self._context.push(qrs.time_s, window)
         if self._network is None:
             kind, confidence, judge = *by_rule(shape, timing), "rules"

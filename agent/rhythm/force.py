@@ -12,7 +12,7 @@ SETTLE_S = 10.0
 SMOOTH_S = 10
 """Seconds over which stage 2's probabilities are averaged for that."""
 LEAST_BEATS = 5
-"""Beats seen since the signal became usable before a rhythm is named."""
+"""Beats seen since the signal became usable, or a lethal rhythm ended, before one is named."""
 
 
 class RhythmInForce:
@@ -50,6 +50,8 @@ class RhythmInForce:
     def lethal(self, rhythm: Rhythm, finding: Finding) -> list[RhythmChange]:
         """Asystole, VF, VT or AF is open: its rhythm is in force from its onset on."""
         self._candidate = None
+        if rhythm is not Rhythm.AF:
+            self._beats = 0
         return self._change(rhythm, finding.onset_s, finding.confidence, finding.judged_by)
 
     def basic(self, other: bool, at_s: float) -> list[RhythmChange]:
@@ -64,9 +66,9 @@ class RhythmInForce:
         if self._candidate is None or self._candidate[0] is not wanted:
             self._candidate = (wanted, at_s)
         since_s = self._candidate[1]
+        if self._beats < LEAST_BEATS:
+            return []
         if self.rhythm is Rhythm.NOT_ANALYSED:
-            if self._beats < LEAST_BEATS:
-                return []
             return self._change(wanted, at_s, confidence, judge)
         if self.rhythm in (Rhythm.NORMAL, Rhythm.OTHER) and at_s - since_s < SETTLE_S:
             return []

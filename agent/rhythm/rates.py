@@ -18,6 +18,8 @@ EXCEED_UPDATES = 2
 TACHY_BEATS = 17
 BRADY_BEATS = 5
 """Beats in a row (CinC 2015) whose mean rate is extreme."""
+ROW_SPREAD = 0.35
+"""How far, relative to the limit, the slowest of a fast row's beats may be within it."""
 SUDDEN = 0.8
 """RR over the median RR at which a supraventricular run sets in."""
 
@@ -27,7 +29,6 @@ class RateAlarms:
 
     def __init__(self) -> None:
         self._rr: deque[tuple[float, float]] = deque(maxlen=TACHY_BEATS - 1)
-        self._last_s: float | None = None
         self._high = Episode(FindingKind.HR_HIGH)
         self._low = Episode(FindingKind.HR_LOW)
         self._tachy = Episode(FindingKind.EXTREME_TACHYCARDIA)
@@ -38,11 +39,6 @@ class RateAlarms:
     @property
     def _all(self) -> tuple[Episode, Episode, Episode, Episode]:
         return self._high, self._low, self._tachy, self._brady
-
-    def gap(self) -> None:
-        """Beats may have gone unseen: a row of beats does not reach across."""
-        self._rr.clear()
-        self._last_s = None
 
     def lose(self, at_s: float, found_s: float) -> list[Finding]:
         """The signal has been unusable for too long to say that the rate is still beyond."""
@@ -58,28 +54,25 @@ class RateAlarms:
             self._rr.clear()
         else:
             self._rr.append((beat.time_s, beat.rr_s))
-        self._last_s = beat.time_s
-        return self._row(TACHY_BEATS, found_s, limits) + self._row(BRADY_BEATS, found_s, limits)
+        return self._row(self._tachy, TACHY_BEATS, limits.extreme_high, 1.0, found_s) + self._row(
+            self._brady, BRADY_BEATS, limits.extreme_low, -1.0, found_s
+        )
 
-    def _row(self, beats: int, found_s: float, limits: RhythmLimits) -> list[Finding]:
-        rows = list(self._rr)[-(beats - 1) :]
+    def _row(
+        self, episode: Episode, beats: int, limit: float, sign: float, found_s: float
+    ) -> list[Finding]:
+        rows = list(self._rr)[1 - beats :]
         if len(rows) < beats - 1:
             return []
-        bpm = 60.0 * len(rows) / sum(rr for _, rr in rows)
-        times = (rows[0][0] - rows[0][1], *(time_s for time_s, _ in rows))
-        if beats == TACHY_BEATS:
-            if bpm <= limits.extreme_high:
-                return []
-            self._within[FindingKind.EXTREME_TACHYCARDIA] = 0
-            return self._tachy.begin(
-                times[0], found_s, value=bpm, limit=limits.extreme_high, beats=times
-            )
-        if bpm >= limits.extreme_low:
+        intervals = [rr for _, rr in rows]
+        bpm = 60.0 * len(rows) / sum(intervals)
+        # One long pause among beats is no slow rate, nor one short burst a fast one.
+        least = 60.0 / (max(intervals) if sign > 0 else min(intervals))
+        if sign * (bpm - limit) <= 0 or sign * (least - limit) < -ROW_SPREAD * limit:
             return []
-        self._within[FindingKind.EXTREME_BRADYCARDIA] = 0
-        return self._brady.begin(
-            times[0], found_s, value=bpm, limit=limits.extreme_low, beats=times
-        )
+        self._within[episode.kind] = 0
+        times = (rows[0][0] - rows[0][1], *(time_s for time_s, _ in rows))
+        return episode.begin(times[0], found_s, value=bpm, limit=limit, beats=times)
 
     def rate(
         self, time_s: float, bpm: float, found_s: float, limits: RhythmLimits

@@ -13,6 +13,8 @@ BLINK_S = 3.0
 An electrode that is touched must not hide an asystole, nor a nurse's work make one."""
 SKIPPED = 1.75
 """RR over the median RR from which a beat was missed, up to SKIPPED_BPM."""
+STEADY = 1.3
+"""The RR interval before it, over the median, up to which the rhythm had not just slowed."""
 SKIPPED_BPM = 120.0
 """Above it a second without a beat is a missed one."""
 
@@ -43,6 +45,10 @@ class Standstill:
             self._from_s = None
             return self._pause.end(start_s, end_s)
         return []
+
+    def restart(self, at_s: float) -> None:
+        """Until ``at_s`` the ventricles fibrillated: if they stand still, then from there on."""
+        self._from_s, self._since_beat, self._unseen_s = at_s, False, 0.0
 
     def lose(self, at_s: float, found_s: float) -> list[Finding]:
         """The signal has been unusable for too long to say that the heart still stands still."""
@@ -75,12 +81,12 @@ class Standstill:
 
 
 def missed_beat(named: NamedBeat, found_s: float, limits: RhythmLimits) -> list[Finding]:
-    """An RR interval too long for the rhythm, too short for a pause; none after a PVC."""
+    """One RR interval too long for the rhythm, too short for a pause; none after a PVC."""
     rr_s, median_s = named.timing.rr_s, named.timing.median_rr_s
     if rr_s is None or median_s is None or rr_s >= limits.pause_s or named.follows_pvc:
         return []
     limit_s = SKIPPED * median_s if 60.0 / median_s <= SKIPPED_BPM else 1.0
-    if rr_s <= limit_s:
+    if rr_s <= limit_s or named.timing.before[0] > STEADY * median_s:
         return []
     time_s = named.beat.time_s
     found = Finding(
