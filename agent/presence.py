@@ -54,8 +54,8 @@ class Presence:
         """Device lost, no data, battery low: present or not, as of now."""
         stale = self.is_stale(now_ns)
         linked = self._has_link(self.link)
-        lost = stale and not linked and now_ns - self._since_ns > STALE_NS
-        lost = lost or (self.link is LinkState.LOST and self._ever_streamed)
+        searched_long = now_ns - self._since_ns > STALE_NS
+        lost = not linked and (self._ever_streamed or searched_long)
         onset_ns = utc_ns - (now_ns - (self._last_sample_ns or self._since_ns))
         return [
             Condition("device_lost", lost, onset_ns if lost else utc_ns, detail=self.reason),
