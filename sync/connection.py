@@ -141,7 +141,7 @@ class Connection:
     def _set_will(self, will: Will) -> None:
         properties = None
         if self.protocol == "5":
-            properties = new_properties(PacketTypes.WILLMESSAGE)
+            properties = PackedOnce(PacketTypes.WILLMESSAGE)
             properties.WillDelayInterval = will.delay_s
             properties.ContentType = will.content_type
             properties.UserProperty = ("contract", CONTRACT_VERSION)
@@ -151,7 +151,7 @@ class Connection:
         settings = self._settings
         arguments: dict[str, Any] = {}
         if self.protocol == "5":
-            properties = new_properties(PacketTypes.CONNECT)
+            properties = PackedOnce(PacketTypes.CONNECT)
             properties.SessionExpiryInterval = session_expiry_s
             arguments = {"clean_start": False, "properties": properties}
 
@@ -357,7 +357,7 @@ class Connection:
             return None
         key = content_type, expiry_s
         if key not in self._properties:
-            properties = new_properties(PacketTypes.PUBLISH)
+            properties = PackedOnce(PacketTypes.PUBLISH)
             properties.ContentType = content_type
             properties.UserProperty = ("contract", CONTRACT_VERSION)
             if expiry_s is not None:
@@ -443,9 +443,20 @@ class Connection:
         )
 
 
-def new_properties(packet_type: int) -> Properties:
-    """Return empty MQTT 5.0 properties (paho's constructor carries no types)."""
-    return Properties(packet_type)  # type: ignore[no-untyped-call]
+class PackedOnce(Properties):
+    """MQTT 5.0 properties that are packed once: the same ones go with every message of a kind,
+    and packing them anew is a quarter of paho's work for a message."""
+
+    def __init__(self, packet_type: int) -> None:
+        super().__init__(packet_type)  # type: ignore[no-untyped-call]
+
+    def pack(self) -> bytes:
+        """Return the bytes for the packet; properties set after the first call do not count."""
+        # Not setattr: the base class takes names of MQTT properties only.
+        packed: bytes | None = self.__dict__.get("packed")
+        if packed is None:
+            packed = self.__dict__["packed"] = bytes(super().pack())  # type: ignore[no-untyped-call]
+        return packed
 
 
 T = TypeVar("T")

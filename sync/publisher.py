@@ -262,7 +262,7 @@ class Publisher:
         now = time.monotonic()
         if late_s := self._window.overdue_s(now):
             waited_s = self._settings.ack_timeout_s + late_s
-            connection.give_up(f"no PUBACK in {waited_s:.0f} s")
+            connection.give_up(f"no PUBACK in {waited_s:.1f} s")
             raise LinkError(Fault.SILENT, str(connection.closed))
         if now >= self._birth_due:
             self._birth_due = now + self._settings.heartbeat_s
@@ -278,11 +278,9 @@ class Publisher:
         for item in reversed(items):
             if isinstance(item, _Own) and isinstance(item.message, Reply):
                 self._replies.appendleft(item.message)
-        first = next((item for item in items if isinstance(item, OutboxMessage)), None)
         ended = connection.closed
-        if first and first.lane != Lane.ALARM and ended and ended.fault is Fault.LOST:
-            reason = f"closes the connection on message {first.id} to {first.topic}"
-            self._aside.closed_on(first.number, reason, time.monotonic())
+        if items and isinstance(items[0], OutboxMessage) and ended and ended.fault is Fault.LOST:
+            self._aside.closed_on(items[0], time.monotonic())
 
     async def _farewell(self, connection: Connection) -> None:
         """Say "offline" ourselves; where the broker does not confirm it, leave it to the will."""
@@ -345,7 +343,7 @@ class Publisher:
         now = time.monotonic()
         if connection.closed is not None:
             return False
-        if not urgent and self._aside.cautious and len(self._window):
+        if self._aside.cautious and len(self._window):
             return False
         occupied = len(self._aside.numbers(now))
         return self._window.admits(len(message.payload), urgent=urgent, occupied=occupied)
@@ -373,6 +371,8 @@ class Publisher:
         return True
 
     def _send_own_waiting(self, connection: Connection) -> None:
+        if self._ready and self._ready[0].lane == Lane.ALARM:
+            return
         while self._replies and self._window.admits(0, urgent=True):
             self._send_own(connection, self._replies.popleft())
         while self._states and self._window.admits(0, urgent=True):

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from sync.outbox import Lane, OutboxMessage
+
 REFUSED_S = 10.0
 """A refusal (not authorised, quota exceeded) may be mended at the broker any moment."""
-BLAMED_S = 600.0
-BLAMED_AFTER = 3
-"""A broker that closed so many times on the same strip or summary closes because of it."""
+BULK_S = 600.0
+"""A strip or summary on which the broker closes costs a connection at each try."""
+CLOSINGS = 3
+"""A broker that closed so many times on the same message closes because of it."""
 
 
 @dataclass(slots=True)
@@ -25,7 +28,11 @@ class SetAside:
 
     @property
     def cautious(self) -> bool:
-        """True while the broker may be closing because of one message: send them one by one."""
+        """True while the broker may be closing because of one message: send them one by one.
+
+        Alone in flight, the guilty one is certain; and its refusal is not lost in the reset of a
+        connection that still had packets to read.
+        """
         return bool(self._closings)
 
     def numbers(self, now: float) -> frozenset[int]:
@@ -41,14 +48,16 @@ class SetAside:
         self._closings.pop(number, None)
         self.reason = reason
 
-    def closed_on(self, number: int, reason: str, now: float) -> None:
+    def closed_on(self, message: OutboxMessage, now: float) -> None:
         """The broker closed the connection while this was the first message in flight."""
-        closings = self._closings.get(number, 0) + 1
-        self._closings = {number: closings}
-        if closings >= BLAMED_AFTER:
+        closings = self._closings.get(message.number, 0) + 1
+        self._closings = {message.number: closings}
+        if closings >= CLOSINGS:
             self._closings = {}
-            self._until[number] = now + BLAMED_S
-            self.reason = reason
+            self._until[message.number] = now + (
+                REFUSED_S if message.lane == Lane.ALARM else BULK_S
+            )
+            self.reason = f"closes the connection on message {message.id} to {message.topic}"
 
     def taken(self, number: int) -> None:
         """The broker confirmed this message."""
