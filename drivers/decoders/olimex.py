@@ -21,6 +21,12 @@ VERSION = 2
 MIDDLE = 512
 FULL_SCALE = (0, 1023)
 
+RATE_HZ = 256.0
+"""Of the stock sketch."""
+
+MICROVOLTS_PER_COUNT = 5e6 / 1024 / 2848
+"""5 V over 10 bits at a gain of 2848: one position of a trimmer, so no more than a guess."""
+
 RESET_SWITCHES = 2
 """What the olimex-ekg-emg sketch sends for a while after a reset: counter 0, all channels 512."""
 

@@ -1,0 +1,76 @@
+"""The devices wardbeat can read: their names, and a driver for one of them."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Final
+
+from drivers.samples import Driver, DriverError
+
+KINDS: Final = {
+    "cyton": ("drivers.cyton", "Cyton"),
+    "olimex": ("drivers.olimex", "Olimex"),
+    "polar_h10": ("drivers.polar", "PolarH10"),
+    "heart_rate": ("drivers.heart_rate", "HeartRateStrap"),
+    "replay": ("drivers.replay", "ReplayDriver"),
+}
+"""Kind in the configuration → module and class; imported only when a bed has one."""
+
+INJECTED: Final = frozenset({"now_ns", "sleep", "random"})
+"""Parameters of drivers that tests set and a configuration must not."""
+
+
+def names() -> tuple[str, ...]:
+    """Every known kind of device."""
+    return tuple(KINDS)
+
+
+def create(kind: str, address: str, options: Mapping[str, object]) -> Driver:
+    """A driver for the device of ``kind`` at ``address``; nothing is opened yet.
+
+    Raises :class:`DriverError` for a kind or an option that does not exist, naming the nearest
+    one that does, and for a value the device cannot have.
+    """
+    if kind not in KINDS:
+        raise DriverError(
+            f"no kind of device is called {kind!r}",
+            address,
+            _nearest(kind, names()),
+            transient=False,
+        )
+    module, name = KINDS[kind]
+    make: Callable[..., Driver] = getattr(importlib.import_module(module), name)
+    _check_options(make, kind, address, options)
+    try:
+        return make(address, **options)
+    except (TypeError, ValueError) as fault:
+        raise DriverError(
+            f"options {dict(options)} do not fit {kind} ({fault})",
+            address,
+            "correct their values",
+            transient=False,
+        ) from fault
+
+
+def _check_options(
+    make: Callable[..., Driver], kind: str, address: str, options: Mapping[str, object]
+) -> None:
+    parameters = list(inspect.signature(make).parameters)
+    known = [name for name in parameters[1:] if name not in INJECTED]
+    for option in options:
+        if option not in known:
+            raise DriverError(
+                f"{kind} has no option {option!r}",
+                address,
+                _nearest(option, known),
+                transient=False,
+            )
+
+
+def _nearest(wrong: str, known: tuple[str, ...] | list[str]) -> str:
+    close = get_close_matches(wrong, known, n=1)
+    every = ", ".join(known)
+    return f"did you mean {close[0]!r}? There are {every}" if close else f"there are {every}"

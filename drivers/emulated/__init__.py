@@ -1,0 +1,1 @@
+"""The device side of each protocol, sans I/O: commands in, answers and packets out."""

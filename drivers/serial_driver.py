@@ -1,0 +1,209 @@
+"""What every serial ECG device shares: one session from open port to silence, and health."""
+
+from __future__ import annotations
+
+import random
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import ClassVar
+
+from drivers.axis import CountedStream, StreamAxis
+from drivers.clock import StreamClock
+from drivers.decoders.framing import FixedFrames
+from drivers.reconnect import Backoff, Link, supervise
+from drivers.samples import (
+    DriverError,
+    Emit,
+    GapCause,
+    Lead,
+    LinkHealth,
+    StreamInfo,
+)
+from drivers.serial_link import SerialAddress, SerialPort
+
+SILENCE_S = 2.0
+"""A device at 125 Hz or more that sends no packet for so long is lost: the alarm must not wait."""
+
+LONGEST_DELAY_S = 2.5
+"""Trying a local port costs next to nothing, and a board that is back must be seen in 5 s."""
+
+GARBAGE_BYTES = 100
+"""Fewer bytes without a packet are the rest of the last one, more are another language."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What one read held."""
+
+    packets: int
+    idle: str = ""
+    """Why the device, alive as its packets show, gives no samples just now."""
+
+
+class SerialDriver(ABC):
+    """A device on a serial port that sends counted packets of fixed length.
+
+    A subclass brings the set-up dialogue and the decoder; this class owns port, link and stream.
+    """
+
+    device: ClassVar[str]
+    """Maker and model."""
+    packet: ClassVar[str]
+    """What one packet is called in a message: ``Cyton packet``."""
+    silence_remedy: ClassVar[str]
+    """What to look at when nothing comes at all."""
+    dtr: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        baud: int,
+        rate_hz: float,
+        leads: tuple[Lead, ...],
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self.health = LinkHealth()
+        self.address = address
+        self.baud = baud
+        self.rate_hz = rate_hz
+        self.leads = leads
+        self.now_ns = now_ns
+        self.restarted = False
+        """The device said that it began anew: the gap that follows is of its making."""
+        self._frames = 0
+        self._bytes_before = 0
+
+    @abstractmethod
+    async def set_up(self, port: SerialPort) -> str:
+        """Bring the device to stream and give its firmware's name, ``""`` where it tells none."""
+
+    @abstractmethod
+    def take(self, data: bytes, host_ns: int, stream: CountedStream) -> Taken:
+        """Decode a read and lay its samples on ``stream``.
+
+        Raises :class:`DriverError` when the bytes say that the session is over.
+        """
+
+    @abstractmethod
+    def frames(self) -> FixedFrames:
+        """The decoder's framing, for its counts of damage."""
+
+    async def stop(self, port: SerialPort) -> None:  # noqa: B027 - most devices have no stop
+        """Leave the device stopped, where it can be told to."""
+
+    def streamed(self, axis: StreamAxis) -> None:  # noqa: B027 - most rates need no check
+        """Called after each read that brought packets; raise :class:`DriverError` on a fault."""
+
+    async def run(self, emit: Emit) -> None:
+        """Connect, stream and reconnect until cancelled; then leave the device stopped."""
+        axis = StreamAxis(emit, StreamClock(self.rate_hz))
+        stream = CountedStream(axis, self.rate_hz)
+        place = SerialAddress(self.address)
+        announced = False
+
+        async def session(link: Link) -> None:
+            nonlocal announced
+            link.connecting()
+            port = SerialPort(place, self.baud, dtr=self.dtr, now_ns=self.now_ns)
+            try:
+                self.frames().reset()
+                self.restarted = False
+                firmware = await self.set_up(port)
+                if not announced:
+                    announced = True
+                    emit(self._info(firmware))
+                link.waiting_for_data()
+                await self._stream(port, link, stream, axis)
+            finally:
+                cause = GapCause.DEVICE_RESTART if self.restarted else GapCause.LINK_LOST
+                stream.restart(cause)
+                self._bytes_before += port.bytes_read
+                await self._leave(port)
+
+        link = Link(emit, where=self.address, now_ns=self.now_ns)
+        backoff = Backoff(random=random.random, longest_s=LONGEST_DELAY_S)
+        await supervise(session, link, backoff=backoff, absent=place.absent)
+
+    async def _leave(self, port: SerialPort) -> None:
+        try:
+            with suppress(DriverError):
+                await self.stop(port)
+        finally:
+            port.close()
+
+    async def _stream(
+        self, port: SerialPort, link: Link, stream: CountedStream, axis: StreamAxis
+    ) -> None:
+        last_packet_ns, bytes_then = self.now_ns(), port.bytes_read
+        while True:
+            left_s = SILENCE_S - (self.now_ns() - last_packet_ns) / 1e9
+            if left_s <= 0:
+                raise self._silent(port.bytes_read - bytes_then)
+            data = await port.read(left_s)
+            if not data:
+                continue
+            taken = self.take(data, port.arrived_ns, stream)
+            if taken.packets:
+                last_packet_ns, bytes_then = port.arrived_ns, port.bytes_read
+                self._frames += taken.packets
+                if taken.idle:
+                    link.waiting_for_data(f"{self.address}: {taken.idle}")
+                else:
+                    link.streaming()
+                    self.streamed(axis)
+            self._note_health(port, link, axis)
+
+    def _silent(self, bytes_got: int) -> DriverError:
+        if bytes_got >= GARBAGE_BYTES:
+            what = (
+                f"{bytes_got} bytes but no {self.packet} in {SILENCE_S:.0f} s at {self.baud} baud"
+            )
+            return DriverError(what, self.address, "correct the baud rate or the kind of device")
+        what = f"no {self.packet} in {SILENCE_S:.0f} s at {self.baud} baud"
+        return DriverError(what, self.address, self.silence_remedy)
+
+    def _note_health(self, port: SerialPort, link: Link, axis: StreamAxis) -> None:
+        self.health = LinkHealth(
+            bytes_read=self._bytes_before + port.bytes_read,
+            frames=self._frames,
+            damaged=self.frames().discarded,
+            lost_samples=axis.lost_samples,
+            reconnects=link.reconnects,
+            lag_ms=axis.clock.lag_ms,
+        )
+
+    def _info(self, firmware: str) -> StreamInfo:
+        return StreamInfo(
+            device=self.device,
+            address=self.address,
+            rate_hz=self.rate_hz,
+            leads=self.leads,
+            firmware=firmware,
+        )
+
+
+def chosen_leads(
+    address: str,
+    names: tuple[str, ...],
+    channels: tuple[int, ...] | None,
+    *,
+    available: int,
+) -> list[int]:
+    """Channel number, from 1, of each lead; refuses what the device cannot have.
+
+    Without ``channels`` the leads are channels 1, 2, 3 …
+    """
+    numbers = list(channels) if channels else list(range(1, len(names) + 1))
+    if not names or len(set(names)) != len(names) or not all(names):
+        fault = f"leads {list(names)} are not distinct names"
+    elif len(numbers) != len(names) or len(set(numbers)) != len(numbers):
+        fault = f"{len(names)} leads but channels {numbers}"
+    elif not all(1 <= number <= available for number in numbers):
+        fault = f"channels {numbers} are not all between 1 and {available}"
+    else:
+        return numbers
+    raise DriverError(fault, address, "correct leads and channels", transient=False)
