@@ -57,6 +57,10 @@ class GapCause(StrEnum):
     DEVICE_RESTART = "device_restart"
     NOT_SAMPLED = "not_sampled"
     """The device or file says "no sample here" (WFDB's invalid value, AD8232's ``!``)."""
+    ANALYSIS_LATE = "analysis_late"
+    """Stored, but not analysed: the unit was overloaded and shed it."""
+    NOT_STORED = "not_stored"
+    """Analysed, but not kept: the disk was full or too slow, or a crash came first."""
 
 
 class LeadState(StrEnum):
