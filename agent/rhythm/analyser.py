@@ -54,6 +54,7 @@ class RhythmAnalyser:
         self._seen: deque[bool] = deque(maxlen=WINDOW_S * HOPS_PER_S)
         self._unseen_s = 0.0
         self._height: deque[float] = deque(maxlen=8)
+        self._recent: deque[NamedBeat] = deque(maxlen=16)
         self._namer = BeatNamer(beat_network)
         self._runs = VentricularRuns()
         self._ectopy = Ectopy()
@@ -148,6 +149,7 @@ class RhythmAnalyser:
             out.append(one.beat)
             if not one.reliable:
                 continue
+            self._recent.append(one)
             self._force.beat()
             self._irregularity.push(one)
             out += self._runs.push(one, found_s, self._limits)
@@ -175,7 +177,7 @@ class RhythmAnalyser:
     def _second(self, hop: Hop) -> list[RhythmEvent]:
         out: list[RhythmEvent] = []
         if sum(self._seen) >= WINDOW_SEEN:
-            found = self._fibrillation.second(self._window(hop), hop.end_s)
+            found = self._fibrillation.second(self._window(hop), self._recent, hop.end_s)
             out += found
             for finding in found:
                 if finding.ended_s is None:

@@ -22,7 +22,7 @@ RR_LEAST = 16
 IRREGULAR = 0.10
 """Irregularity from which the RR intervals may be those of an atrial fibrillation."""
 IRREGULAR_ALONE = 0.14
-"""The bound where no network speaks."""
+"""The bound where no network speaks, and of an irregular rhythm: a young sinus node breathes."""
 P_BEGIN = 0.6
 P_END = 0.4
 """Stage 2's probability of AF that begins, and under which ends, the counting."""
@@ -125,7 +125,7 @@ class AtrialFibrillation:
 
     def _irregular_rhythm(self, irregularity: float, end_s: float) -> list[Finding]:
         """Irregular without being called AF."""
-        irregular = irregularity >= IRREGULAR and not self.episode.open
+        irregular = irregularity >= IRREGULAR_ALONE and not self.episode.open
         self._calm = 0 if irregular else self._calm + 1
         if irregular:
             return self._irregular.begin(end_s, end_s, value=100.0 * irregularity)

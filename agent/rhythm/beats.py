@@ -22,6 +22,9 @@ PREMATURE = 0.86
 """RR over the median RR below which a beat is early."""
 WIDE_S = 0.13
 """Width of the complex from which it is wide; measured flank to flank, at 250 Hz, 0.5-40 Hz."""
+VERY_WIDE_S = 0.18
+FAST_RR_S = 0.5
+"""Before a patient's own complex is known, only very wide beats at 120/min or more are V."""
 WIDER_S = 0.03
 """Width over the dominant complex's from which it is wider."""
 UNLIKE = 0.75
@@ -105,7 +108,8 @@ def by_rule(shape: Shape, timing: Timing) -> tuple[BeatClass, float]:
     wider = shape.width_s >= shape.dominant_width_s + WIDER_S
     if not shape.known:
         # Nothing to compare with yet: only what no supraventricular beat looks like.
-        return (BeatClass.V, 0.6) if shape.width_s >= 0.18 else (BeatClass.N, 0.6)
+        fast = timing.rr_s is not None and timing.rr_s <= FAST_RR_S
+        return (BeatClass.V if fast and shape.width_s >= VERY_WIDE_S else BeatClass.N), 0.6
     if other and (wider or (wide and early)):
         return BeatClass.V, 0.9 if early and wide else 0.75
     if early and not wider:

@@ -8,10 +8,14 @@ leakage is that of the "VF filter" (Kuo and Dillman 1978). Bounds: docs/rhythm.m
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
+from agent.rhythm.beats import NamedBeat
 from agent.rhythm.episode import Episode
 from agent.rhythm.types import Finding, FindingKind
 from agent.signal.types import RATE_HZ, Signal
@@ -33,12 +37,34 @@ NEEDED = 1
 """Seconds in a row whose window must be a fibrillatory wave."""
 GONE = 3
 """Seconds in a row whose window must be none, to end it."""
+ORGANISED_BEATS = 4
+ORGANISED_SPREAD = 1.25
+"""Longest over shortest RR interval of a regular row."""
+ORGANISED_BPM = 180.0
 P_ALONE = 0.90
 """Stage 2's probability that is believed without the rule."""
 P_AGAINST = 0.05
 """Stage 2's probability under which the rule needs a second window more."""
 P_SECONDS = 3
 """Seconds in a row for which stage 2 must say so."""
+
+
+def is_organised(beats: Sequence[NamedBeat], since_s: float) -> bool:
+    """Whether the beats since then are regular, of one shape and not too fast for beats.
+
+    A tall wide rhythm leaves no isoelectric line either, but a detector does not find a steady
+    row of equal complexes in a fibrillation.
+    """
+    recent = [named for named in beats if named.beat.time_s >= since_s]
+    if len(recent) < ORGANISED_BEATS:
+        return False
+    rr = [b.beat.time_s - a.beat.time_s for a, b in pairwise(recent)]
+    shapes = Counter(named.shape.index for named in recent)
+    return (
+        max(rr) <= ORGANISED_SPREAD * min(rr)
+        and sum(rr) / len(rr) >= 60.0 / ORGANISED_BPM
+        and shapes.most_common(1)[0][1] >= len(recent) - 1
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +148,9 @@ class Fibrillation:
         """The signal has been unusable for too long to say that it still fibrillates."""
         return self.episode.end(at_s, found_s)
 
-    def second(self, window: Signal, end_s: float) -> list[Finding]:
-        """A further second, which ends the window of WINDOW_S seconds."""
-        rule = is_fibrillatory(window)
+    def second(self, window: Signal, beats: Sequence[NamedBeat], end_s: float) -> list[Finding]:
+        """A further second, which ends the window of WINDOW_S seconds; the newest beats."""
+        rule = is_fibrillatory(window) and not is_organised(beats, end_s - WINDOW_S)
         network = self._likely >= P_SECONDS
         doubted = self._last is not None and self._last.vf < P_AGAINST
         self._for = self._for + 1 if rule else 0

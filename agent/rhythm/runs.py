@@ -11,8 +11,9 @@ from agent.rhythm.types import BeatClass, Finding, FindingKind
 
 RUN_GAP_S = 2.0
 """A run is over when no beat follows for so long."""
-SHOWN_VALUE_STEP = 5.0
-"""A run's rate is told anew when it has changed by so many beats per minute."""
+TOLD_STEP_BPM = 10.0
+TOLD_EVERY_S = 5.0
+"""A run's rate is told anew when it has changed by so much, and not more often."""
 TOLERATED = 2
 """Beats of another name that do not end a tachycardia: capture and fusion beats, misnamed ones."""
 PVC_RATE_MARGIN = 2
@@ -114,8 +115,10 @@ class VentricularRuns:
     @staticmethod
     def _follow(episode: Episode, bpm: float, found_s: float) -> list[Finding]:
         assert episode.finding is not None  # noqa: S101
-        told = episode.finding.value or 0.0
-        return episode.update(found_s, bpm) if abs(bpm - told) >= SHOWN_VALUE_STEP else []
+        told, told_s = episode.finding.value or 0.0, episode.finding.found_s
+        if abs(bpm - told) < TOLD_STEP_BPM or found_s - told_s < TOLD_EVERY_S:
+            return []
+        return episode.update(found_s, bpm)
 
     def _couplet(self, found_s: float) -> list[Finding]:
         first, second = self._run

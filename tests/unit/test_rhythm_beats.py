@@ -1,0 +1,90 @@
+"""Naming beats: by rule, and by a network where there is one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support.rhythm_hops import Strip, analyse
+
+from agent.rhythm.types import BeatClass
+from models.beat_features import AFTER_S, CONTEXT, FIGURES, WINDOW, BeatContext, R, qrs_width_s
+from models.inference import BeatProbabilities, ModelId
+
+
+def test_every_qrs_becomes_one_beat_in_order_at_its_r_peak() -> None:
+    strip = Strip().sinus(20).beat(0.5, "V").beat(1.1).sinus(5)
+    beats = analyse(strip).beats()
+    assert [beat.time_s for beat in beats] == [at_s for at_s, _ in strip.beats]
+    assert beats[0].rr_s is None
+    assert beats[26].rr_s == pytest.approx(1.1, abs=0.005)
+    assert beats[5].amplitude_uv == pytest.approx(1100, rel=0.1)
+
+
+def test_rules_tell_early_narrow_from_early_wide_and_from_on_time() -> None:
+    strip = Strip().sinus(16).beat(0.5).beat(1.0).sinus(5).beat(0.5, "V").beat(1.1).sinus(5)
+    classes = analyse(strip).classes()
+    assert classes[20] == "S"
+    assert classes.count("V") == 1
+    assert set(classes) == {"N", "S", "V"}
+
+
+def test_a_patient_whose_own_beats_are_wide_has_no_pvcs() -> None:
+    classes = analyse(Strip().run(60, 70, "W")).classes()
+    assert set(classes) == {"N"}
+
+
+def test_bigeminy_does_not_make_the_wide_beat_the_dominant_one() -> None:
+    strip = Strip().sinus(8)
+    for _ in range(100):
+        strip.beat(0.9).beat(0.5, "V")
+    truth = "".join("V" if kind == "V" else "N" for _, kind in strip.beats)
+    assert sum(a == b for a, b in zip(analyse(strip).classes(), truth, strict=True)) >= 205
+
+
+class Ventricular:
+    """A beat network to which everything is ventricular."""
+
+    model = ModelId("all-v", "2", "0")
+    before_s, after_s = R / 250, AFTER_S
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def classify(self, window: np.ndarray, timing: np.ndarray) -> BeatProbabilities:
+        self.seen.append((window.copy(), timing.copy()))
+        return BeatProbabilities(n=0.1, s=0.1, v=0.7, f=0.05, q=0.05)
+
+
+def test_a_network_names_them_and_its_name_is_kept() -> None:
+    network = Ventricular()
+    strip = Strip().sinus(10)
+    beats = analyse(strip, beat_network=network).beats()
+    assert {beat.kind for beat in beats} == {BeatClass.V}
+    assert {beat.judged_by for beat in beats} == {"all-v 2"}
+    assert beats[3].confidence == pytest.approx(0.7)
+    window, context = network.seen[5]
+    assert (window.shape, context.shape) == ((WINDOW,), (CONTEXT,))
+    assert int(np.argmax(window)) == R
+    signal = strip.signal()
+    at = round(beats[5].time_s * 250)
+    np.testing.assert_array_equal(window, signal[at - R : at - R + WINDOW])
+    assert np.corrcoef(context[FIGURES:], window)[0, 1] > 0.95
+
+
+def test_the_width_of_a_complex() -> None:
+    t = (np.arange(WINDOW) - R) / 250
+    narrow = qrs_width_s((1000 * np.exp(-0.5 * (t / 0.012) ** 2)).astype(np.float32))
+    wide = qrs_width_s((1000 * np.exp(-0.5 * (t / 0.035) ** 2)).astype(np.float32))
+    assert 0.05 <= narrow <= 0.09
+    assert 0.14 <= wide <= 0.22
+
+
+def test_context_knows_nothing_of_what_comes_after() -> None:
+    rng = np.random.default_rng(0)
+    windows = rng.normal(0, 300, (30, WINDOW)).astype(np.float32)
+    times = np.cumsum(rng.uniform(0.5, 1.0, 30))
+    whole, part = BeatContext(), BeatContext()
+    told = [whole.push(float(t), w)[2] for t, w in zip(times, windows, strict=True)]
+    again = [part.push(float(t), w)[2] for t, w in zip(times[:20], windows[:20], strict=True)]
+    np.testing.assert_array_equal(np.array(told[:20]), np.array(again))
+    assert np.isfinite(told).all()
