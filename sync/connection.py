@@ -169,10 +169,12 @@ class Connection:
             # Twice: name look-up has no time-out of its own, TCP and TLS have one each.
             async with asyncio.timeout(2 * settings.connect_timeout_s):
                 await in_daemon_thread(connect, self._abandon)
-                self._attach()
+            self._attach()
+            async with asyncio.timeout(settings.connect_timeout_s):
                 await self._answered
         except TimeoutError:
-            self._end(Fault.UNREACHABLE, self._unanswered())
+            fault = Fault.UNREACHABLE if self._socket is None else Fault.UNANSWERED
+            self._end(fault, self._unanswered())
         except asyncio.CancelledError:
             self._abandon()
             raise
@@ -185,7 +187,7 @@ class Connection:
     def _unanswered(self) -> str:
         return (
             f"broker {self._settings.address} did not answer in "
-            f"{2 * self._settings.connect_timeout_s:g} s; check that an MQTT broker listens there"
+            f"{self._settings.connect_timeout_s:g} s; check that an MQTT broker listens there"
         )
 
     # --- what the owner does -----------------------------------------------------------------

@@ -17,6 +17,8 @@ class Fault(Enum):
     """The broker refuses this MQTT version in so many words."""
     CLOSED_EARLY = auto()
     """The broker closed before it answered CONNECT: some do so for an unknown version."""
+    UNANSWERED = auto()
+    """The broker took the connection and never answered CONNECT: amqtt does so for 5.0."""
     REFUSED = auto()
     SETTINGS = auto()
     LOST = auto()

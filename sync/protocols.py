@@ -9,9 +9,11 @@ from sync.connection import Protocol
 from sync.faults import Fault, LinkError
 
 ASK_AGAIN_S = 3600.0
-"""A broker that merely closed on 5.0 may have been restarting: it is asked again after this."""
+"""A broker that was merely silent on 5.0 may have been restarting: it is asked again then."""
 DOUBTFUL_AFTER = 3
-"""So many closings before CONNACK, and the broker may be another one than it was."""
+"""So many connections without CONNACK, and the broker may be another one than it was."""
+BY_VERSION = frozenset({Fault.VERSION, Fault.CLOSED_EARLY, Fault.UNANSWERED})
+"""What may come of a version the broker does not know."""
 
 T = TypeVar("T")
 
@@ -23,7 +25,7 @@ class ProtocolChoice:
         self._fixed = setting
         self._known: Protocol | None = None
         self._known_until = float("inf")
-        self._closings = 0
+        self._unanswered = 0
 
     def candidates(self, now: float) -> tuple[Protocol, ...]:
         """Return the versions to try, in order."""
@@ -46,8 +48,7 @@ class ProtocolChoice:
             except LinkError as error:
                 self._failed(error.fault)
                 first_fault = error.fault
-                by_version = error.fault in (Fault.VERSION, Fault.CLOSED_EARLY)
-                if not by_version or protocol == candidates[-1]:
+                if error.fault not in BY_VERSION or protocol == candidates[-1]:
                     raise
             else:
                 self._worked(protocol, first_fault, now)
@@ -55,13 +56,14 @@ class ProtocolChoice:
         raise AssertionError("there is always a version to try")
 
     def _worked(self, protocol: Protocol, refusal_of_other: Fault | None, now: float) -> None:
-        self._closings = 0
+        self._unanswered = 0
         if protocol != self._known or refusal_of_other is not None:
-            certain = refusal_of_other is not Fault.CLOSED_EARLY
+            certain = refusal_of_other in (None, Fault.VERSION)
             self._known_until = float("inf") if certain else now + ASK_AGAIN_S
         self._known = protocol
 
     def _failed(self, fault: Fault) -> None:
-        self._closings = self._closings + 1 if fault is Fault.CLOSED_EARLY else 0
-        if fault is Fault.VERSION or self._closings >= DOUBTFUL_AFTER:
+        doubtful = fault in (Fault.CLOSED_EARLY, Fault.UNANSWERED)
+        self._unanswered = self._unanswered + 1 if doubtful else 0
+        if fault is Fault.VERSION or self._unanswered >= DOUBTFUL_AFTER:
             self._known = None

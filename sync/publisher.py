@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from sync.backoff import backoff_s
 from sync.codec import content_type, encode
 from sync.commands import CommandDesk
 from sync.connection import Callbacks, Connection, Incoming, Protocol, Will
@@ -39,7 +40,7 @@ from sync.topics import (
 )
 from sync.window import Window
 
-__all__ = ["BrokerSettings", "Publisher", "PublisherHealth", "UnitIdentity", "backoff_s"]
+__all__ = ["BrokerSettings", "Publisher", "PublisherHealth", "UnitIdentity"]
 
 log = logging.getLogger(__name__)
 
@@ -80,15 +81,6 @@ class _Own:
     message: UnitState | BedState | Reply
 
 
-def backoff_s(attempt: int, low_s: float, high_s: float, jitter: float) -> float:
-    """Return the pause before try ``attempt`` (0, 1, …), doubling up to ``high_s``.
-
-    ``jitter`` in 0…1 takes up to half of it away, so that a ward does not come back in step.
-    """
-    ceiling = min(high_s, low_s * 2.0 ** min(attempt, 30))
-    return ceiling * (1 - jitter / 2)
-
-
 class Publisher:
     """Keeps a unit's messages flowing to its broker. All calls on the event loop's thread.
 
@@ -97,7 +89,7 @@ class Publisher:
         identity: site and unit.
         outbox: what must reach the broker.
         birth: gives the unit's state as it is now; published retained after each connect and
-            every ``heartbeat_s``. Its ``online`` is set here.
+            every ``heartbeat_s``. Its ``online`` and ``since`` are set here.
         states: gives the state of all beds; published retained after each connect.
         on_command: does a command and answers it.
         on_link: told of every change: connected or not, and one line of reason. Connected with
@@ -145,6 +137,7 @@ class Publisher:
         self._replies: deque[Reply] = deque(maxlen=REPLIES_WAITING)
         self._own_refusal = ""
         self._birth_due = 0.0
+        self._online_since = 0
         self._outbox_again = 0.0
 
     # --- what the unit calls -----------------------------------------------------------------
@@ -204,8 +197,10 @@ class Publisher:
     async def _connect(self) -> Connection:
         settings, identity = self._settings, self._identity
         birth = self._birth()
-        # The will repeats the birth's seq: a reader sees to which connection it belongs.
-        offline = msgspec.structs.replace(birth, id=new_id(), online=False)
+        # Birth, heartbeats and will carry the connection's ``since``: a reader can tell the will
+        # of an earlier connection.
+        self._online_since = birth.time
+        offline = msgspec.structs.replace(birth, id=new_id(), online=False, since=birth.time)
         will = Will(
             unit_topic(identity.site, identity.unit),
             encode(offline),
@@ -386,7 +381,8 @@ class Publisher:
         if not self._window.admits(0, urgent=True):
             return False
         state = state or self._birth()
-        self._send_own(connection, msgspec.structs.replace(state, online=online))
+        since = self._online_since if online else state.time
+        self._send_own(connection, msgspec.structs.replace(state, online=online, since=since))
         return True
 
     def _send_own(self, connection: Connection, message: UnitState | BedState | Reply) -> None:
