@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.clock import StreamClock
-from drivers.continuity import Counter
+from drivers.continuity import Counter, Losses
 from drivers.samples import Counts, Emit, Gap, GapCause, LeadState, SampleBlock
 
 
@@ -119,33 +119,33 @@ class CountedStream:
         numbers = np.concatenate([held[0] for held in self._held])
         losses = self._counter.judge(numbers, host_ns)
         if losses is not None:
-            self._lay(losses.before, losses.doubted)
+            self._lay(losses)
 
     def settle(self) -> None:
         """Lay what was held back: nothing more will come to judge it by."""
         if self._held:
             numbers = np.concatenate([held[0] for held in self._held])
             losses = self._counter.settle(numbers, self._held_ns)
-            self._lay(losses.before, losses.doubted)
+            self._lay(losses)
 
-    def _lay(self, before: NDArray[np.int64], doubted: int | None) -> None:
+    def _lay(self, losses: Losses) -> None:
         counts = np.concatenate([held[1] for held in self._held])
         self._held.clear()
+        before, doubted = losses.before, losses.doubted
         if doubted is not None:
-            self._lay_run(counts[:doubted], before[:doubted])
+            self._lay_run(counts[:doubted], before[:doubted], losses.exact)
             self._cause = GapCause.DEVICE_RESTART
             counts, before = counts[doubted:], before[doubted:].copy()
             before[0] = 0
-        self._lay_run(counts, before)
+        self._lay_run(counts, before, losses.exact)
 
-    def _lay_run(self, counts: Counts, before: NDArray[np.int64]) -> None:
+    def _lay_run(self, counts: Counts, before: NDArray[np.int64], exact: bool) -> None:
         if not len(counts):
             return
-        jumps = np.flatnonzero(before)
         parts: list[Part] = []
         start = 0
-        for jump in jumps.tolist():
-            parts += [counts[start:jump], Missing(int(before[jump]))]
+        for jump in np.flatnonzero(before).tolist():
+            parts += [counts[start:jump], Missing(int(before[jump]), exact=exact)]
             start = jump
         parts.append(counts[start:])
         if self._cause is None:

@@ -36,6 +36,8 @@ class Losses:
 
     before: NDArray[np.int64]
     """Packets lost just before packet i, shape (n,)."""
+    exact: bool = True
+    """False where counter and arrival times agree too badly to be sure of the turns."""
     doubted: int | None = None
     """Packet whose counter jumped although no time had passed: the device began anew there."""
 
@@ -52,12 +54,13 @@ class Counter:
         self._modulus = modulus
         self._previous: int | None = None
         self._judged_ns = 0
-        self._held_since: int | None = None
+        self._held_ns: int | None = None
+        self._held_excess = 0.0
 
     def start(self) -> None:
         """A new session, or a restarted device: the next packet has nothing before it."""
         self._previous = None
-        self._held_since = None
+        self._held_ns = None
 
     def judge(self, counters: NDArray[np.integer], host_ns: int) -> Losses | None:
         """Losses before each packet of a batch whose last packet arrived at ``host_ns``.
@@ -65,43 +68,52 @@ class Counter:
         None when a silence might hide a whole turn and it is too early to say: hold the batch
         back and pass it again, with what has arrived since, or ask :meth:`settle`.
         """
-        losses, turns = self._losses(counters, host_ns)
-        if turns > 0:
-            if self._held_since is None:
-                self._held_since = host_ns
-            if host_ns - self._held_since < HOLD_NS:
+        before, excess = self._counted(counters, host_ns)
+        if excess > self._modulus / 2:
+            if self._held_ns is None or excess < self._held_excess - self._modulus / 16:
+                # The first sign, or a backlog that is still being delivered.
+                self._held_ns, self._held_excess = host_ns, excess
+            if host_ns - self._held_ns < HOLD_NS:
                 return None
-        return self._accept(counters, host_ns, losses, turns)
+        return self._accept(counters, host_ns, before, excess)
 
     def settle(self, counters: NDArray[np.integer], host_ns: int) -> Losses:
         """The same without waiting: the link is gone and no more will come."""
-        losses, turns = self._losses(counters, host_ns)
-        return self._accept(counters, host_ns, losses, turns)
+        before, excess = self._counted(counters, host_ns)
+        return self._accept(counters, host_ns, before, excess)
 
-    def _losses(self, counters: NDArray[np.integer], host_ns: int) -> tuple[NDArray[np.int64], int]:
+    def _counted(
+        self, counters: NDArray[np.integer], host_ns: int
+    ) -> tuple[NDArray[np.int64], float]:
+        """Losses by the counter alone, and how many more packets the time would have held."""
         before = np.zeros(len(counters), np.int64)
         numbers = counters.astype(np.int64)
         before[1:] = (numbers[1:] - numbers[:-1] - 1) % self._modulus
         if self._previous is None:
-            return before, 0
+            return before, 0.0
         before[0] = (numbers[0] - self._previous - 1) % self._modulus
         passed = (host_ns - self._judged_ns) * 1e-9 * self._rate_hz
-        counted = len(counters) + int(before.sum())
-        return before, round((passed - counted) / self._modulus)
+        return before, passed - len(counters) - float(before.sum())
 
     def _accept(
-        self, counters: NDArray[np.integer], host_ns: int, before: NDArray[np.int64], turns: int
+        self,
+        counters: NDArray[np.integer],
+        host_ns: int,
+        before: NDArray[np.int64],
+        excess: float,
     ) -> Losses:
+        turns = max(0, round(excess / self._modulus))
+        unexplained = abs(excess - turns * self._modulus) > self._modulus / 4
         doubted = None
         if turns > 0:
             jumps = np.flatnonzero(before)
             before[jumps[-1] if len(jumps) else 0] += turns * self._modulus
-        elif turns < 0 and before.any():
+        elif unexplained and excess < 0 and before.any():
             doubted = int(before.argmax())
         self._previous = int(counters[-1])
         self._judged_ns = host_ns
-        self._held_since = None
-        return Losses(before, doubted)
+        self._held_ns = None
+        return Losses(before, exact=not (turns and unexplained), doubted=doubted)
 
 
 class Step(Enum):

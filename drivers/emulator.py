@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from drivers.emulated.cyton import EmulatedCyton
 from drivers.emulated.device import EmulatedDevice
 from drivers.emulated.olimex import EmulatedOlimex
+from drivers.samples import DriverError
 from drivers.source import EcgSource, SourceChunk
 
 TICK_S = 0.016
@@ -307,7 +308,7 @@ def main(argv: list[str] | None = None) -> int:
         source = open_source(chosen.source, device, chosen.scenario, chosen.seed)
         emulator = Emulator(device, source, options)
         emulator.run()
-    except (OSError, ValueError) as fault:
+    except (DriverError, OSError, ValueError) as fault:
         print(f"emulator: {fault}", file=sys.stderr)
         return 2
     print(f"emulator: {emulator.sent} packets sent, {emulator.dropped} dropped", file=sys.stderr)

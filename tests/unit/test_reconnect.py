@@ -65,7 +65,7 @@ def test_delays_grow_to_the_longest_and_start_anew() -> None:
 
 
 def test_jitter_shortens_only() -> None:
-    draw = random.Random(1).random  # noqa: S311
+    draw = random.Random(1).random
     backoff = Backoff(random=draw)
     delays = [backoff.next_delay_s() for _ in range(200)]
     assert max(delays) <= LONGEST_DELAY_S
@@ -145,7 +145,7 @@ async def test_first_failure_warns_and_repeats_are_debug(caplog: pytest.LogCaptu
 
 async def test_ten_thousand_disconnects_leave_nothing_behind() -> None:
     """Scripted ends of every kind: no stuck state, no leaked task, no illegal step."""
-    draw = random.Random(7)  # noqa: S311
+    draw = random.Random(7)
 
     def body(n: int, link: Link) -> None:
         depth = draw.randrange(5)
