@@ -92,9 +92,9 @@ def monitor(feed: str, bed: str | None, no_sound: bool, seconds: float | None) -
 def _watch(feed: Path, bed: str | None, seconds: float | None, *, sound: bool) -> None:
     """The screen on a terminal, lines elsewhere."""
     if sys.stdout.isatty():
-        from tui.bedside.app import run_monitor
+        from tui.bedside.app import Options, run_monitor
 
-        run_monitor(str(feed), bed, sound=sound, seconds=seconds)
+        run_monitor(feed, Options(bed=bed, sound=sound))
     else:
         from sync.feed import FeedClient
         from tui.lines import print_lines
@@ -186,8 +186,8 @@ def models_list() -> None:
 
     for bundle in listing():
         mark = "*" if bundle.in_use else " "
-        card = bundle.card
-        click.echo(f"{mark} {card.name:10} {card.version:10} {card.sha256[:16]}  {bundle.path}")
+        state = bundle.card.sha256[:16] if bundle.card is not None else f"refused: {bundle.refused}"
+        click.echo(f"{mark} {bundle.name:10} {bundle.version:10} {state}  {bundle.path}")
 
 
 @models.command("verify")

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from agent.alarms.catalogue import UnknownAlarmError, configured
+from agent.rhythm.limits import RhythmLimits
 from sync.settings import BrokerSettings
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
@@ -37,15 +38,19 @@ class UnitSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class LimitsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[bed.limits]``: alarm limits a bed starts with; commands may change them later."""
 
-    hr_high: Annotated[int, Meta(ge=30, le=300)] = 120
-    hr_low: Annotated[int, Meta(ge=15, le=200)] = 50
-    asystole_s: Annotated[float, Meta(ge=3.0, le=10.0)] = 4.0
-    pause_s: Annotated[float, Meta(ge=1.5, le=5.0)] = 2.0
-    pvc_per_min: Annotated[int, Meta(ge=1, le=120)] = 10
+    hr_high: float = 120
+    hr_low: float = 50
+    asystole_s: float = 4.0
+    pause_s: float = 2.0
+    pvc_per_min: int = 10
 
     def __post_init__(self) -> None:
-        if self.hr_low >= self.hr_high:
-            raise ValueError(f"hr_low {self.hr_low} must be below hr_high {self.hr_high}")
+        """Refuse what a nurse could not set either."""
+        self.for_analysis()
+
+    def for_analysis(self) -> RhythmLimits:
+        """The limits as the analysis obeys them; ValueError names the one out of range."""
+        return RhythmLimits(**msgspec.structs.asdict(self))
 
 
 class DeviceSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,8 +81,10 @@ class AlarmsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class StoreSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[store]``: how long and how much to keep; alarms are kept in any case."""
 
-    keep_days: Annotated[float, Meta(gt=0)] = 30.0
-    max_mb: Annotated[int, Meta(ge=50)] = 8000
+    wave_days: Annotated[float, Meta(gt=0)] = 30.0
+    trend_days: Annotated[float, Meta(gt=0)] = 365.0
+    max_mb: Annotated[float, Meta(ge=50)] = 8000.0
+    min_free_mb: Annotated[float, Meta(ge=0)] = 256.0
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -24,27 +24,24 @@ _LANES: dict[type[Durable], Lane] = {
 class Uplink(Protocol):
     """What the outlets need of the publisher; it is never waited for."""
 
-    def publish_live(self, message: Vitals | Wave) -> None:
-        """QoS 0, only while connected."""
+    def publish_live(self, message: Vitals | Wave) -> bool:
+        """QoS 0, only while connected; says whether it went out."""
+        ...
 
-    def publish_state(self, message: BedState) -> None:
-        """Retained, the newest wins."""
-
-    def publish_unit(self, message: UnitState) -> None:
+    def publish_state(self, state: BedState) -> None:
         """Retained, the newest wins."""
 
 
 class Outlets:
     """Stamps, encodes and routes; knows no message's meaning."""
 
-    def __init__(
-        self, site: str, unit: str, stamper: Stamper, feed: FeedServer, uplink: Uplink | None
-    ) -> None:
+    def __init__(self, site: str, unit: str, stamper: Stamper, feed: FeedServer) -> None:
         self.site = site
         self.unit_name = unit
+        self.uplink: Uplink | None = None
+        """Set once the publisher is there; without one the unit works alone."""
         self._stamper = stamper
         self._feed = feed
-        self._uplink = uplink
         self._wave_until_ns: dict[str, int] = {}
 
     def stamp(self, kind: Kind, bed: str = "") -> Stamp:
@@ -59,20 +56,18 @@ class Outlets:
         """A number or a stretch of wave, for whoever looks now."""
         self._feed.publish(message)
         leased = self._wave_until_ns.get(message.bed, 0) > message.time
-        if self._uplink is not None and (leased or isinstance(message, Vitals)):
-            self._uplink.publish_live(message)
+        if self.uplink is not None and (leased or isinstance(message, Vitals)):
+            self.uplink.publish_live(message)
 
     def state(self, message: BedState) -> None:
         """The retained truth about a bed."""
         self._feed.publish(message)
-        if self._uplink is not None:
-            self._uplink.publish_state(message)
+        if self.uplink is not None:
+            self.uplink.publish_state(message)
 
     def unit(self, message: UnitState) -> None:
-        """The retained truth about the unit."""
+        """The unit's state for the screens; the publisher asks for its own (birth)."""
         self._feed.publish(message)
-        if self._uplink is not None:
-            self._uplink.publish_unit(message)
 
     def shown(self, message: Durable) -> None:
         """Tell the screens on this unit of what went to the outbox."""
