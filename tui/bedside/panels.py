@@ -1,0 +1,247 @@
+"""The rows of the screen around the trace, out of what the screen knows. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sync.contract import AlarmMessage, Vitals
+from tui.bedside.view import BedView
+from tui.palette import Palette
+from tui.widgets.digits import big_number
+from tui.widgets.raster import Scale
+from tui.widgets.text_rows import Row, Span, fit, spread
+from tui.words import (
+    LINK,
+    NOT_CERTIFIED,
+    PREFIX,
+    QUALITY,
+    RHYTHM,
+    change_words,
+    clock,
+    countdown,
+    number,
+    rate,
+)
+
+OLD_S = 3.0
+"""From this age on a number shows its age."""
+KEYS = (
+    ("a", "acknowledge"),
+    ("p", "pause audio"),
+    ("f", "freeze"),
+    ("l", "alarms"),
+    ("?", "help"),
+    ("q", "quit"),
+    ("+ -", "gain"),
+    ("< >", "speed"),
+    ("g", "grid"),
+)
+SHORT_KEYS = (("a", "ack"), ("p", "pause"), ("f", "freeze"), ("l", "log"), ("?", "help"))
+LABEL_WIDTH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """The two clocks a row may need."""
+
+    s: float
+    """The host's monotonic clock."""
+    ns: int
+    """UTC."""
+
+
+def header_row(view: BedView, now: Now, width: int, palette: Palette) -> Row:
+    """Who lies here, whether audio is paused, what time it is."""
+    patient = view.state.patient if view.state and view.state.patient else "no patient admitted"
+    left: Row = (
+        (f" BED {view.bed or '?'} ", palette.strong),
+        (f" {patient} ", palette.text),
+    )
+    if width >= 100 and view.unit:
+        left = (*left, (f"  unit {view.unit.unit}, {view.unit.site}", palette.quiet))
+    right: Row = ((f" {clock(now.ns)} ", palette.strong),)
+    if not view.clock_set:
+        right = ((" clock not set ", palette.warning), *right)
+    paused = view.audio_paused_s(now.ns)
+    if paused:
+        right = ((f" AUDIO PAUSED {countdown(paused)} ", palette.notice), *right)
+    return spread(left, right, width, palette.text)
+
+
+def caption_row(
+    view: BedView, now: Now, scale: Scale, note: str, width: int, palette: Palette
+) -> Row:
+    """Which lead at which speed and gain; ``note`` is the freeze and its caliper."""
+    leads = view.state.device.leads if view.state else ()
+    left: Row = (
+        (f" {leads[0] if leads else 'ECG'} ", palette.strong),
+        (f" {scale.speed_mm_s:g} mm/s  {scale.gain_mm_mv:g} mm/mV ", palette.quiet),
+    )
+    right: Row = ()
+    lag = view.lag_s(now.s)
+    if lag:
+        right = ((f" DELAYED {number(lag)} s ", palette.warning),)
+    if note:
+        right = (*right, (f" {note} ", palette.notice))
+    return spread(left, right, width, palette.text)
+
+
+def footer_row(said: str, width: int, palette: Palette) -> Row:
+    """The keys, or what the screen has to say, and what this screen is not."""
+    right: Row = ((f" {NOT_CERTIFIED} ", palette.quiet),)
+    keys = KEYS if width >= 130 else SHORT_KEYS
+    left: list[Span] = [(" ", palette.text)]
+    for key, words in keys:
+        left += [(key, palette.strong), (f" {words}  ", palette.quiet)]
+    if said:
+        left = [(f" {said} ", palette.warning)]
+    return spread(tuple(left), right, width, palette.text)
+
+
+@lru_cache(maxsize=8)
+def _digits(text: str, width: int, height: int) -> tuple[str, ...]:
+    return tuple(big_number(text, width, height))
+
+
+def rate_rows(
+    view: BedView, now: Now, beat: bool, size: tuple[int, int], palette: Palette
+) -> list[Row]:
+    """The heart rate as large as its box: label, limits and heart on the left of the digits."""
+    width, height = size
+    side = 8
+    bpm = view.rate(now.s)
+    style = palette.number[view.worst_of_patient()]
+    digits = _digits(rate(bpm), max(1, width - side - 1), height)
+    labels: list[Row] = [((" HR", palette.strong),), ((" /min", palette.quiet),)]
+    labels.append(((" ♥" if beat and bpm is not None else "  ", style),))
+    if view.state:
+        labels.append(((f" ▲ {view.state.limits.hr_high}", palette.text),))
+        labels.append(((f" ▼ {view.state.limits.hr_low}", palette.text),))
+    age = view.rate_age_s(now.s)
+    if bpm is not None and age is not None and age > OLD_S:
+        labels.append(((f" {int(age)} s old", palette.warning),))
+    blank: Row = (("", palette.text),)
+    return [
+        (
+            *fit(labels[y] if y < len(labels) else blank, side),
+            (digits[y], style),
+            (" ", palette.text),
+        )
+        for y in range(height)
+    ]
+
+
+def detail_rows(view: BedView, now: Now, sound: bool, width: int, palette: Palette) -> list[Row]:
+    """Rhythm, signal, device, centre and sound: one row each, the most wanted first."""
+    vitals = view.vitals(now.s) if view.streaming else None
+    rows = [
+        _rhythm(vitals, palette),
+        _signal(vitals, palette),
+        _beats(vitals, palette),
+        _device(view, palette),
+        _battery(view, palette),
+        _centre(view, now, palette),
+        _sound(view, now, sound, palette),
+    ]
+    return [fit(row, width) for row in rows]
+
+
+def _labelled(label: str, *spans: Span, palette: Palette) -> Row:
+    return ((f" {label:<{LABEL_WIDTH}}", palette.quiet), *spans)
+
+
+def _rhythm(vitals: Vitals | None, palette: Palette) -> Row:
+    words = RHYTHM[vitals.rhythm] if vitals else "--"
+    return _labelled("Rhythm", (words, palette.strong), palette=palette)
+
+
+def _signal(vitals: Vitals | None, palette: Palette) -> Row:
+    if vitals is None:
+        return _labelled("Signal", ("no data", palette.warning), palette=palette)
+    usable = vitals.quality == "usable"
+    words = QUALITY[vitals.quality]
+    if usable and vitals.p_usable:
+        words += f"  {vitals.p_usable * 100:.0f} %"
+    return _labelled(
+        "Signal", (words, palette.text if usable else palette.warning), palette=palette
+    )
+
+
+def _beats(vitals: Vitals | None, palette: Palette) -> Row:
+    pvc = "--" if vitals is None or vitals.pvc_per_min is None else str(vitals.pvc_per_min)
+    rr = "--" if vitals is None or vitals.rr_ms is None else f"{vitals.rr_ms:.0f}"
+    return _labelled(
+        "PVC",
+        (f"{pvc} /min", palette.text),
+        ("   RR ", palette.quiet),
+        (f"{rr} ms", palette.text),
+        palette=palette,
+    )
+
+
+def _device(view: BedView, palette: Palette) -> Row:
+    if view.state is None:
+        return _labelled("Device", ("--", palette.text), palette=palette)
+    device = view.state.device
+    good = device.link == "streaming"
+    return _labelled(
+        "Device",
+        (f"{device.name}  ", palette.text),
+        (LINK[device.link], palette.quiet if good else palette.warning),
+        palette=palette,
+    )
+
+
+def _battery(view: BedView, palette: Palette) -> Row:
+    percent = view.state.device.battery_percent if view.state else None
+    if percent is None:
+        return _labelled("Battery", ("--", palette.text), palette=palette)
+    bar = "▮" * round(percent / 20) + "▯" * (5 - round(percent / 20))
+    style = palette.warning if percent < 20 else palette.text
+    return _labelled("Battery", (f"{bar} {percent} %", style), palette=palette)
+
+
+def _centre(view: BedView, now: Now, palette: Palette) -> Row:
+    """The link to the central station, as the agent's alarm and its outbox tell it."""
+    if view.unit is None:
+        return _labelled("Centre", ("--", palette.text), palette=palette)
+    waiting = view.unit.buffer.outbox
+    if view.has_alarm("broker_unreachable"):
+        words = f"unreachable, {waiting} waiting"
+        if view.unit.buffer.hours_left is not None:
+            words += f", room for {view.unit.buffer.hours_left:.0f} h"
+        return _labelled("Centre", (words, palette.warning), palette=palette)
+    connected = view.unit.health.get("broker_connected")
+    words = {None: "--", 0.0: "not connected"}.get(connected, "connected")
+    if waiting:
+        words += f", {waiting} waiting"
+    return _labelled("Centre", (words, palette.text), palette=palette)
+
+
+def _sound(view: BedView, now: Now, sound: bool, palette: Palette) -> Row:
+    paused = view.audio_paused_s(now.ns)
+    if paused:
+        return _labelled("Sound", (f"paused {countdown(paused)}", palette.warning), palette=palette)
+    words = "on" if sound else "off on this screen"
+    return _labelled("Sound", (words, palette.text), palette=palette)
+
+
+def log_rows(log: Iterable[AlarmMessage], height: int, width: int, palette: Palette) -> list[Row]:
+    """The newest alarm changes, newest first."""
+    newest = [change for change in log if change.phase != "continue"][::-1][:height]
+    return [
+        fit(
+            (
+                (f" {clock(change.time)} ", palette.quiet),
+                (
+                    f"{PREFIX[change.alarm.priority]} {change.alarm.text}",
+                    palette.number[change.alarm.priority],
+                ),
+                (f" {change_words(change)}", palette.text),
+            ),
+            width,
+        )
+        for change in newest
+    ]
