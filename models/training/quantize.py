@@ -26,7 +26,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 OPSET = 17
-QUANTIZED = ("Conv", "Gemm", "MatMul", "Add", "Relu", "MaxPool")
+QUANTIZED = ("Conv", "Gemm", "MatMul")
 """Operators worth 8 bits; what lies between them stays in float."""
 
 Feeds = dict[str, NDArray[np.float32]]
