@@ -68,16 +68,19 @@ def follows(before: WaveRun, count: int, run: WaveRun) -> bool:
 def join(runs: Iterable[WaveRun]) -> Iterator[WaveRun]:
     """Put together what follows each other, stream by stream, at most a block at a time."""
     growing: dict[str, list[WaveRun]] = {}
+    counted: dict[str, int] = {}
     for run in runs:
         group = growing.setdefault(run.stream, [])
-        count = run.first - group[0].first if group else 0
+        count = counted.get(run.stream, 0)
         if group and (
             not follows(group[0], count, run)
             or count + len(run.counts) > BLOCK_S * group[0].true_rate_hz
         ):
             yield _joined(group)
             group.clear()
+            count = 0
         group.append(run)
+        counted[run.stream] = count + len(run.counts)
     yield from (_joined(group) for group in growing.values() if group)
 
 

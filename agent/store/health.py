@@ -32,6 +32,9 @@ class StoreHealth:
     rejected_rows: int = 0
     """Rows the database would not take; the log says why."""
     disk_full: bool = False
+    """A write failed for it within the last minute."""
+    nearly_full: bool = False
+    """Less is free than shall be left to others: the oldest waves go before their time."""
     troubles: tuple[str, ...] = ()
     """One line each, worth a technical alarm: what happened and what to do."""
 

@@ -16,7 +16,7 @@ from agent.alarms.types import Alarm, AlarmChange
 from agent.rhythm.types import Beat, Finding, RhythmChange
 from agent.store.connection import connect_read_only
 from agent.store.database import Database
-from agent.store.errors import StoreError, StoreTooNewError
+from agent.store.errors import StoreClosedError, StoreError, StoreTooNewError
 from agent.store.migrations import newest, version_of
 from agent.store.rows import (
     StoredStream,
@@ -229,17 +229,26 @@ class ReaderThread:
     def __init__(self, database: Database, name: str) -> None:
         self._database = database
         self._generation = -1
+        self._closed = False
         self._reader: Reader | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
 
     async def call(self, ask: Callable[[Reader], T]) -> T:
-        """Run a question in the thread."""
+        """Run a question in the thread.
+
+        Raises:
+            StoreClosedError: the store was closed.
+        """
+        if self._closed:
+            raise StoreClosedError(self._database.path, "is closed", "open the store again")
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, lambda: ask(self._current()))
 
     def close(self) -> None:
-        """End the thread after what it is doing; blocks."""
-        self._thread.submit(self._drop).result()
+        """End the thread after what it is doing; blocks; may be called again."""
+        if not self._closed:
+            self._closed = True
+            self._thread.submit(self._drop)
         self._thread.shutdown()
 
     def _current(self) -> Reader:

@@ -147,7 +147,7 @@ def shrink(connection: sqlite3.Connection, size: Size) -> bool:
     spare = size.free_pages - FREE_PAGES_KEPT
     if spare <= 0:
         return False
-    # The pragma frees one page per row that is fetched.
     pages = min(spare, VACUUM_PAGES_PER_STEP)
-    connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+    # The pragma frees one page per sqlite3_step; execute() steps once only, a script to the end.
+    connection.executescript(f"PRAGMA incremental_vacuum({pages})")
     return True

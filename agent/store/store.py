@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import sqlite3
 import time
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 
 from agent.alarms.types import Alarm, AlarmChange
@@ -68,7 +68,8 @@ class StoreOptions:
 
     retention: Retention = field(default_factory=Retention)
     queue_bytes: int = 16 * 2**20
-    """Waves and trends waiting in memory: over four minutes of one Cyton if the disk hangs."""
+    """Waves and trends waiting in memory: half an hour of one Cyton while the disk hangs, over
+    a minute of sixteen."""
     reserve_bytes: int = RESERVE_BYTES
     """Room kept for alarms when the disk is full; 0 keeps none."""
 
@@ -219,7 +220,7 @@ class Store:
         """Keep settings of a bed (anything JSON can say), and audit the change with them."""
         set_ns = self._clock.utc_ns() if at_ns is None else at_ns
         rows = [
-            Row(UPSERT_SETTING, (bed, name, json.dumps(value), set_ns, who))
+            Row(UPSERT_SETTING, (bed, name, _json(value), set_ns, who))
             for name, value in values.items()
         ]
         rows.append(self._audit_row(who, "set", bed, True, "", values, set_ns))
@@ -262,7 +263,8 @@ class Store:
             raise ValueError(f"samples from {block.first} on, but {known.end} are stored already")
         if not len(counts):
             return
-        self._anchor(known, block.first, block.host_ns, block.true_rate_hz)
+        rate_hz = known.time.nominal_rate_hz
+        known.time = StreamTime(rate_hz, block.first, block.host_ns, block.true_rate_hz)
         known.end = block.end
         run = WaveRun(
             stream,
@@ -351,9 +353,6 @@ class Store:
         except KeyError:
             raise ValueError(f"no stream {stream} was begun") from None
 
-    def _anchor(self, stream: _Stream, first: int, host_ns: int, true_rate_hz: float) -> None:
-        stream.time = StreamTime(stream.time.nominal_rate_hz, first, host_ns, true_rate_hz)
-
     def _trend(self, row: Row) -> None:
         self._writer.add(lambda queue, now_s: queue.put_trend(row, now_s))
 
@@ -368,7 +367,7 @@ class Store:
         at_ns: int | None,
     ) -> Row:
         at_ns = self._clock.utc_ns() if at_ns is None else at_ns
-        said = (bed, who, what, accepted, reason, json.dumps(dict(details)))
+        said = (bed, who, what, accepted, reason, _json(details))
         return Row(INSERT_AUDIT, (at_ns, *said))
 
     async def _durably(self, run: Callable[[sqlite3.Connection], int]) -> None:
@@ -422,6 +421,10 @@ def _execute(connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
     for row in rows:
         connection.execute(row.sql, row.values)
     return 0
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _next_run(connection: sqlite3.Connection) -> int:

@@ -140,6 +140,7 @@ class Upkeep:
             disk_free_mb=None if disk_free is None else disk_free / 1e6,
             hours_left=self._hours_left(size, disk_free, now_s),
             disk_full=self.is_full(now_s),
+            nearly_full=disk_free is not None and disk_free < self._retention.min_free_mb * 1e6,
         )
 
     def _hours_left(self, size: Size, disk_free: int | None, now_s: float) -> float | None:

@@ -42,6 +42,8 @@ WORK_LIMIT = 10_000
 """Durable writes waiting at once; each has a caller that waits for it."""
 BATCH_BYTES = 4 * 2**20
 """Waves in one transaction: an alarm that comes meanwhile waits for some 100 ms at most."""
+BATCHES = 16
+"""Transactions in which a flush empties the queue, however fast it is filled meanwhile."""
 ATTEMPTS = 8
 RETRY_S = 1.0
 
@@ -168,7 +170,7 @@ class Writer:
                 dropped_rows=self._queue.dropped_rows,
                 rejected_rows=self._rejected_rows,
                 disk_full=self._upkeep.is_full(now_s),
-                troubles=tuple(self._troubles.values()),
+                troubles=tuple(self._troubles.copy().values()),
             )
 
     def _refuse_when_closed(self) -> None:
@@ -287,8 +289,7 @@ class Writer:
     def _commit_bulk(self, now_s: float, *, everything: bool) -> None:
         if self._database.is_connected and not self._upkeep.room_for_bulk(now_s):
             raise _NotNowError("the disk is full: waves and trends wait")
-        more = True
-        while more:
+        for _ in range(BATCHES if everything else 1):
             with self._wake:
                 batch = self._queue.take(BATCH_BYTES)
                 heads = self._heads[self._saved_heads :]
@@ -298,8 +299,8 @@ class Writer:
                 with self._wake:
                     self._queue.put_back(batch, now_s)
                 raise
-            with self._wake:
-                more = everything and self._queue.cost > 0
+            if not self._queue.cost:
+                return
 
     def _write(self, batch: Batch, heads: list[Row], now_s: float) -> None:
         """One transaction; what the database refuses for good is left out and counted."""
