@@ -233,11 +233,11 @@ class QualityNet(nn.Module):
 class UsableGraph(nn.Module):
     """What runs: the calibrated probability instead of the logit."""
 
-    def __init__(self, net: QualityNet, temperature: float, shift: float) -> None:
+    def __init__(self, net: QualityNet, shift: float) -> None:
         """``shift`` is added to the logit: training shows unusable signal far too often."""
         super().__init__()
-        self.net, self.temperature, self.shift = net, temperature, shift
+        self.net, self.shift = net, shift
 
     def forward(self, signal: Tensor) -> Tensor:
         """(batch, n) µV → probability (batch,)."""
-        return torch.sigmoid(self.net(signal) / self.temperature + self.shift)
+        return torch.sigmoid(self.net(signal) + self.shift)

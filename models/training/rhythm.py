@@ -179,7 +179,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the databases")
     parser.add_argument("--out", type=Path, required=True, help="…/rhythm/<version>")
-    parser.add_argument("--work", type=Path, default=Path("scratch/rhythm"))
+    parser.add_argument("--work", type=Path, default=Path("scratch/networks/rhythm"))
     parser.add_argument("--cache", type=Path, default=Path("scratch/cache"))
     parser.add_argument("--calm-epochs", type=int, default=CALM_EPOCHS)
     parser.add_argument("--lethal-epochs", type=int, default=LETHAL_EPOCHS)
