@@ -19,9 +19,9 @@ from models.inference import RhythmProbabilities
 RR_COUNT = 32
 """RR intervals looked at: half a minute at 64/min."""
 RR_LEAST = 16
-IRREGULAR = 0.10
+IRREGULAR = 0.08
 """Irregularity from which the RR intervals may be those of an atrial fibrillation."""
-IRREGULAR_ALONE = 0.14
+IRREGULAR_ALONE = 0.12
 """The bound where no network speaks, and of an irregular rhythm: a young sinus node breathes."""
 P_BEGIN = 0.6
 P_END = 0.4

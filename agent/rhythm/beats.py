@@ -6,6 +6,7 @@ interval with those before it (prematurity), as bedside monitors do.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,17 +19,20 @@ from models.inference import BeatNetwork, BeatProbabilities
 
 _CLASSES = (BeatClass.N, BeatClass.S, BeatClass.V, BeatClass.F, BeatClass.Q)
 
-PREMATURE = 0.86
-"""RR over the median RR below which a beat is early."""
-WIDE_S = 0.13
-"""Width of the complex from which it is wide; measured flank to flank, at 250 Hz, 0.5-40 Hz."""
+PREMATURE = 0.85
+"""RR over the median RR below which a beat that is not ventricular is a supraventricular one."""
 VERY_WIDE_S = 0.18
 FAST_RR_S = 0.5
 """Before a patient's own complex is known, only very wide beats at 120/min or more are V."""
-WIDER_S = 0.03
-"""Width over the dominant complex's from which it is wider."""
-UNLIKE = 0.75
-"""Likeness to the dominant complex below which it is another one."""
+ALIKE = 0.9
+WIDER_S = 0.02
+"""A complex as the dominant one, and hardly wider, is not ventricular however early it comes."""
+V_BIAS = -4.6
+V_UNLIKE = 3.5
+V_WIDER_PER_S = 48.0
+V_EARLY = 10.8
+"""Weights of the rule's logistic score: 1 - likeness to the dominant complex, width over its
+width, 1 - prematurity. Fitted on DS1 and svdb; figures by record in docs/rhythm.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,21 +106,24 @@ class BeatNamer:
 
 def by_rule(shape: Shape, timing: Timing) -> tuple[BeatClass, float]:
     """A beat's class and how sure the rules are of it."""
-    early = timing.prematurity < PREMATURE
-    other = shape.likeness < UNLIKE
-    wide = shape.width_s >= WIDE_S
-    wider = shape.width_s >= shape.dominant_width_s + WIDER_S
     if not shape.known:
-        # Nothing to compare with yet: only what no supraventricular beat looks like.
         fast = timing.rr_s is not None and timing.rr_s <= FAST_RR_S
         return (BeatClass.V if fast and shape.width_s >= VERY_WIDE_S else BeatClass.N), 0.6
-    if other and (wider or (wide and early)):
-        return BeatClass.V, 0.9 if early and wide else 0.75
-    if early and not wider:
+    early = 1.0 - timing.prematurity
+    wider = shape.width_s - shape.dominant_width_s
+    score = (
+        V_BIAS
+        + V_UNLIKE * min(1.0 - shape.likeness, 1.2)
+        + V_WIDER_PER_S * min(max(wider, -0.02), 0.08)
+        + V_EARLY * min(max(early, -0.3), 0.5)
+    )
+    p_ventricular = 1.0 / (1.0 + math.exp(-score))
+    other = shape.likeness < ALIKE or wider > WIDER_S
+    if other and p_ventricular >= 0.5:
+        return BeatClass.V, p_ventricular
+    if timing.prematurity < PREMATURE:
         return BeatClass.S, 0.6
-    if early and wide and wider and shape.likeness < 0.9:
-        return BeatClass.V, 0.6
-    return BeatClass.N, 0.9 if shape.likeness >= 0.9 else 0.7
+    return BeatClass.N, max(1.0 - p_ventricular, 0.5)
 
 
 def by_network(probabilities: BeatProbabilities) -> tuple[BeatClass, float]:
