@@ -50,7 +50,7 @@ def test_patterns_of_beats_are_no_af() -> None:
 def test_a_breathing_sinus_rhythm_is_no_af() -> None:
     strip = Strip().sinus(10)
     while strip.end_s < 120:
-        strip.beat(0.85 + 0.12 * float(np.sin(2 * np.pi * strip.end_s / 4.5)))
+        strip.beat(0.85 + 0.09 * float(np.sin(2 * np.pi * strip.end_s / 4.5)))
     assert not analyse(strip).kinds() & {AF, IRREGULAR}
 
 
