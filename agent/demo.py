@@ -6,6 +6,7 @@ serial port, the unit. The screen then connects as on any other day.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -13,11 +14,15 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from sync.embedded import EmbeddedBrokerError, embedded_broker
 
 USUAL_PORT = 18830
 """The demo's broker listens here if nobody else does, so that it can be written in a README."""
@@ -47,6 +52,7 @@ address = "{folder}/ttyUSB0"
 [sync]
 host = "127.0.0.1"
 port = {port}
+protocol = "3.1.1"  # all that the demo's broker speaks
 """
 
 
@@ -77,19 +83,39 @@ def running(
         config = folder / "unit.toml"
         config.write_text(_CONFIG.format(site=SITE, unit=UNIT, bed=BED, folder=folder, port=port))
         feed = folder / "feed.sock"
-        source = ["--record", record] if record else ["--scenario", scenario]
-        modules: dict[str, tuple[Sequence[str], Path | None]] = {
-            "broker": (("-m", "sync.embedded", "--port", str(port)), None),
-            "device": (
-                ("-m", "drivers.emulator", "cyton", "--link", f"{folder}/ttyUSB0", *source),
-                folder / "ttyUSB0",
-            ),
-            "unit": (("-m", "wardbeat", "run", "--config", str(config)), feed),
-        }
-        for name, (arguments, appears) in modules.items():
+        tty = folder / "ttyUSB0"
+        stack.enter_context(_broker(port))
+        source = ["--source", record] if record else ["--scenario", scenario]
+        device = ("-m", "drivers.emulator", "cyton", "--link", str(tty), *source)
+        unit = ("-m", "wardbeat", "run", "--config", str(config))
+        for name, arguments, appears in (("device", device, tty), ("unit", unit, feed)):
             process = stack.enter_context(_process(name, arguments, folder))
-            _wait_until_up(name, process, appears, port, folder)
+            _wait_until_up(name, process, appears, folder)
         yield Demo(folder, feed, port)
+
+
+@contextmanager
+def _broker(port: int) -> Iterator[None]:
+    """A broker in a thread of its own: the screen's loop has better things to do."""
+    ready: Future[asyncio.AbstractEventLoop] = Future()
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        try:
+            async with embedded_broker(port):
+                ready.set_result(asyncio.get_running_loop())
+                await stop.wait()
+        except EmbeddedBrokerError as error:
+            ready.set_exception(DemoError(str(error)))
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),), name="broker", daemon=True)
+    thread.start()
+    loop = ready.result(STARTS_WITHIN_S)
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(ENDS_WITHIN_S)
 
 
 def free_port() -> int:
@@ -128,18 +154,10 @@ def _process(name: str, arguments: Sequence[str], folder: Path) -> Iterator[subp
             process.wait()
 
 
-def _wait_until_up(
-    name: str, process: subprocess.Popen[str], appears: Path | None, port: int, folder: Path
-) -> None:
+def _wait_until_up(name: str, process: subprocess.Popen[str], appears: Path, folder: Path) -> None:
     deadline = time.monotonic() + STARTS_WITHIN_S
-    while not (_answers(port) if appears is None else appears.exists()):
+    while not appears.exists():
         if process.poll() is not None or time.monotonic() > deadline:
             said = (folder / f"{name}.log").read_text().strip().splitlines()[-8:]
             raise DemoError(f"the demo's {name} did not start; it said:\n  " + "\n  ".join(said))
         time.sleep(0.05)
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(0.2)
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -222,7 +222,9 @@ class AlarmEngine:
         entry.resume_until_ns = None
         entry.over_ns = ended_ns
         if definition.latching and not entry.alarm.acknowledged:
-            entry.alarm = replace(entry.alarm, state=AlarmState.LATCHED, ended_ns=ended_ns)
+            entry.alarm = replace(
+                entry.alarm, state=AlarmState.LATCHED, ended_ns=ended_ns, hidden=False
+            )
             return [self._change(entry.alarm, Phase.UPDATE)]
         return self._age(entry)
 
