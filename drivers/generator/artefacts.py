@@ -105,5 +105,5 @@ class _Motion:
             self._waves.append(Wave(self._next_s + 0.6, rise, fall, tuple(heights.tolist())))
         moved = np.zeros((count, self._leads))
         add_waves(self._waves, first, rate_hz, moved)
-        self._waves = [wave for wave in self._waves if wave.end_s > end_s]
+        self._waves = [wave for wave in self._waves if wave.last_sample(rate_hz) >= first + count]
         return moved

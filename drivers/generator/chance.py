@@ -14,6 +14,7 @@ _BATCH: Final = 128
 class Wander:
     """Smooth Gaussian curves of mean 0 and standard deviation 1, shape (n, count) at given times.
 
+    ``rng`` must serve no one else: when it is drawn from depends on what is asked for.
     Twice low-passed noise with the time constant ``tau_s``, made on a grid of its own and drawn
     straight between its points. Times must not go back by more than the grid kept.
     """
@@ -69,11 +70,12 @@ class Phase:
     def __init__(
         self, rng: np.random.Generator, start_s: float, mean_hz: float, sd_hz: float, tau_s: float
     ) -> None:
-        self._frequency = Wander(rng, start_s, tau_s, 1)
+        first, rest = rng.spawn(2)
+        self._frequency = Wander(rest, start_s, tau_s, 1)
         self._mean_hz = mean_hz
         self._sd_hz = sd_hz
         self._start_s = start_s
-        self._grid = np.array([rng.uniform(0, 2 * np.pi)])
+        self._grid = np.array([first.uniform(0, 2 * np.pi)])
         self._first = 0
 
     def __call__(self, times_s: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -15,8 +15,12 @@ from drivers.generator.waves import LEAD_NAMES, Wave, add_waves, lead_matrix
 
 _AHEAD_S = 0.6
 """No wave of a beat begins earlier than this before its R peak."""
-_RECOVERY_S = 0.36
-"""Nothing follows a beat sooner when the rhythm changes."""
+_ONSET_S = 0.14
+"""A QRS complex shows this long before its R peak at most: then it comes, whatever follows."""
+_P_WAVE_S = 0.32
+"""A P wave begins this long before its R peak at most."""
+_RECOVERY_S = (0.36, 1.2)
+"""Bounds of the time from the last beat of one rhythm to the first of the next."""
 _PULSE_S = 0.002
 _PULSE_LEAD_S = 0.030
 _REMEMBERED = 20_000
@@ -72,6 +76,7 @@ class EcgGenerator:
         self._plays = 0
         self._waves: list[Wave] = []
         self._pulses: list[tuple[float, float]] = []
+        self._ahead: list[GeneratedBeat] = []
         self._pulled_s = 0.0
         self._spent = False
         self._play = Play()
@@ -94,19 +99,31 @@ class EcgGenerator:
         if same:
             return
         self.episodes.append(Episode(now_s, play.rhythm, kind.label))
-        # What has not begun to show will not come.
-        self._waves = [wave for wave in self._waves if wave.start_s < now_s]
-        self._pulses = [pulse for pulse in self._pulses if pulse[0] < now_s]
-        while self.beats and self.beats[-1].time_s >= now_s:
-            self.beats.pop()
+        self._call_off(now_s)
         self._plays += 1
         rng = np.random.default_rng((self._seed, self._plays))
-        last_s = self.beats[-1].time_s if self.beats else -1.0
-        start_s = max(now_s + 0.1, last_s + _RECOVERY_S)
-        rate = {} if kind.bpm is None else {"bpm": play.bpm or kind.bpm}
-        self._rhythm = kind.make(rng, start_s, **rate)
+        bpm = kind.bpm and (play.bpm or kind.bpm)
+        last_s = self.beats[-1].time_s if self.beats else -2.0
+        recovery_s = float(np.clip(0.8 * 60 / bpm if bpm else 0.0, *_RECOVERY_S))
+        start_s = max(now_s + _P_WAVE_S, last_s + recovery_s)
+        self._rhythm = kind.make(rng, start_s, bpm=bpm) if bpm else kind.make(rng, start_s)
         self._pulled_s = now_s
         self._spent = False
+
+    def _call_off(self, now_s: float) -> None:
+        """Take back the beats that have not begun; of a P wave that has, let it be blocked."""
+        late = [beat for beat in self._ahead if beat.time_s - _ONSET_S >= now_s]
+        dropped = {
+            id(wave)
+            for beat in late
+            for wave in beat.waves
+            if wave.first_sample(self.rate_hz) >= self._at
+        }
+        self._waves = [wave for wave in self._waves if id(wave) not in dropped]
+        self._pulses = [pulse for pulse in self._pulses if pulse[0] < now_s]
+        for _ in late:
+            self.beats.pop()
+        self._ahead = []
 
     def read(self, count: int) -> NDArray[np.float64]:
         """The next ``count`` samples, µV, shape (count, leads)."""
@@ -120,7 +137,10 @@ class EcgGenerator:
         background = self._rhythm.background(times_s)
         if background is not None:
             heart += background
-        signal: NDArray[np.float64] = play.gain * (heart @ self._matrix)
+        # Not a matrix product: its rounding depends on how many samples there are.
+        signal: NDArray[np.float64] = sum(
+            heart[:, axis, None] * (play.gain * self._matrix[axis]) for axis in range(3)
+        )
         self._add_pulses(first, signal)
         signal += self._artefacts(
             first,
@@ -132,8 +152,9 @@ class EcgGenerator:
             hum_hz=play.hum_hz,
         )
         self._at += count
-        self._waves = [wave for wave in self._waves if wave.end_s > self.now_s]
+        self._waves = [wave for wave in self._waves if wave.last_sample(self.rate_hz) >= self._at]
         self._pulses = [pulse for pulse in self._pulses if pulse[0] > self.now_s - 1]
+        self._ahead = [beat for beat in self._ahead if beat.time_s > self.now_s]
         return signal
 
     def _pull(self, until_s: float) -> None:
@@ -147,6 +168,7 @@ class EcgGenerator:
             self._waves.extend(beat.waves)
             if beat.pulse_uv:
                 self._pulses.append((beat.time_s - _PULSE_LEAD_S, beat.pulse_uv))
+            self._ahead.append(beat)
             self.beats.append(replace(beat, waves=()))
 
     def _add_pulses(self, first: int, signal: NDArray[np.float64]) -> None:

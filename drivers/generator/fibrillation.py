@@ -15,8 +15,9 @@ class AtrialFibrillation:
     """f waves: a saw-tooth of 4 to 9 Hz, most in V1, its size and pace wandering."""
 
     def __init__(self, rng: np.random.Generator, start_s: float, size_uv: float = 55.0) -> None:
-        self._phase = Phase(rng, start_s, rng.uniform(5.4, 6.6), 0.5, 0.7)
-        self._size = Wander(rng, start_s, 1.5, 2)
+        pace, size = rng.spawn(2)
+        self._phase = Phase(pace, start_s, rng.uniform(5.4, 6.6), 0.5, 0.7)
+        self._size = Wander(size, start_s, 1.5, 1)
         self._vector = size_uv * np.array([0.35, 0.95, -1.15])
 
     def __call__(self, times_s: NDArray[np.float64]) -> Dipole:
@@ -37,12 +38,13 @@ class VentricularFibrillation:
 
     def __init__(self, rng: np.random.Generator, start_s: float, rms_uv: float = 300.0) -> None:
         main_hz = rng.uniform(4.6, 5.4)
-        self._main = Phase(rng, start_s, main_hz, 0.75, 0.35)
-        self._other = Phase(rng, start_s, main_hz * rng.uniform(0.72, 0.86), 0.7, 0.5)
-        self._turn = Wander(rng, start_s, 0.9, 6)
-        self._size = Wander(rng, start_s, 0.7, 6)
-        self._swell = Wander(rng, start_s, 0.12, 3)
-        self._ripple = Wander(rng, start_s, 0.018, 3)
+        main, other, turn, size, swell, ripple = rng.spawn(6)
+        self._main = Phase(main, start_s, main_hz, 0.75, 0.35)
+        self._other = Phase(other, start_s, main_hz * rng.uniform(0.72, 0.86), 0.7, 0.5)
+        self._turn = Wander(turn, start_s, 0.9, 6)
+        self._size = Wander(size, start_s, 0.7, 6)
+        self._swell = Wander(swell, start_s, 0.12, 3)
+        self._ripple = Wander(ripple, start_s, 0.018, 3)
         self._offsets = rng.uniform(0, 2 * np.pi, 6)
         self._axes = rms_uv * np.array([0.55, 1.0, 0.75])
 

@@ -190,7 +190,7 @@ class AtrialFibrillationRhythm(Rhythm):
         self._refractory_s = 0.52 * mean_s
         self._scale_s = 0.12 * mean_s
         self._next_s = start_s
-        self._waves = AtrialFibrillation(rng, start_s - _EARLY_S)
+        self._waves = AtrialFibrillation(rng.spawn(1)[0], start_s - _EARLY_S)
 
     def next_beat(self) -> GeneratedBeat | None:
         """As Rhythm's."""

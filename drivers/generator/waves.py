@@ -50,15 +50,13 @@ class Wave:
     vector: tuple[float, ...]
     """Height, µV, per component (dipole X, Y, Z, or one per lead)."""
 
-    @property
-    def start_s(self) -> float:
-        """Where it begins to show."""
-        return self.at_s - REACH * self.before_s
+    def first_sample(self, rate_hz: float) -> int:
+        """The first sample in which it shows."""
+        return int(np.ceil((self.at_s - REACH * self.before_s) * rate_hz))
 
-    @property
-    def end_s(self) -> float:
-        """Where it is over."""
-        return self.at_s + REACH * self.after_s
+    def last_sample(self, rate_hz: float) -> int:
+        """The last sample in which it shows."""
+        return int(np.floor((self.at_s + REACH * self.after_s) * rate_hz))
 
 
 def add_waves(waves: Sequence[Wave], first: int, rate_hz: float, into: NDArray[np.float64]) -> None:
@@ -68,8 +66,8 @@ def add_waves(waves: Sequence[Wave], first: int, rate_hz: float, into: NDArray[n
     """
     count = len(into)
     for wave in waves:
-        low = max(0, int(np.ceil(wave.start_s * rate_hz)) - first)
-        high = min(count, int(np.floor(wave.end_s * rate_hz)) + 1 - first)
+        low = max(0, wave.first_sample(rate_hz) - first)
+        high = min(count, wave.last_sample(rate_hz) + 1 - first)
         if low >= high:
             continue
         distance = np.arange(first + low, first + high) / rate_hz - wave.at_s
