@@ -26,7 +26,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     boot: str
     """Boot id of the unit's run: ``seq`` counts within it."""
     seq: int
-    """Counts up by one per unit and boot over all messages: a hole shows a loss."""
+    """Counts up by one per topic and boot: a hole shows a loss."""
     clock: Literal["synced", "unsynced"] = "synced"
 
 

@@ -1,8 +1,9 @@
 """The unit's side of the broker: outbox first, alarms before all else, PUBACK before delete.
 
 Several small things are kept apart: ``settings`` (what may be configured), ``connection`` (one
-connection), ``window`` (what is in flight), ``setaside`` (what the broker will not take) and
-``commands`` (what comes the other way). This module decides what is sent next.
+connection), ``backlog`` (what the outbox holds), ``window`` (what is in flight), ``setaside`` (what
+the broker will not take) and ``commands`` (what comes the other way). This module decides what is
+sent next.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
+from sync.backlog import Backlog
 from sync.backoff import backoff_s
 from sync.codec import content_type, encode
 from sync.commands import CommandDesk
@@ -26,7 +28,7 @@ from sync.connection import Callbacks, Connection, Incoming, Protocol, Will
 from sync.contract import AnyMessage, BedState, Command, Reply, UnitState, Vitals, Wave
 from sync.faults import Fault, LinkError
 from sync.ids import new_id
-from sync.outbox import Lane, Outbox, OutboxMessage
+from sync.outbox import Outbox, OutboxMessage
 from sync.protocols import ProtocolChoice
 from sync.setaside import SetAside
 from sync.settings import BrokerSettings, UnitIdentity
@@ -46,20 +48,15 @@ log = logging.getLogger(__name__)
 
 DURABLE = Delivery(qos=1)
 """How everything from the outbox goes: confirmed, not retained, never expiring."""
-FETCH = 64
-"""Messages taken from the outbox at once: a new alarm is never behind more than these."""
 REPLIES_WAITING = 100
-NEWS_S = 5.0
-"""The outbox is looked at so often even when it tells of nothing new."""
 TURN_S = 0.25
 """The drain loop looks at its timers so often."""
-OUTBOX_TIMEOUT_S = 10.0
 RETRY_S = 1.0
 FAREWELL_S = 1.0
+DOUBTFUL = 2
+"""Connections closed so often one after the other have a cause besides the network."""
 STEADY_S = 30.0
 """A connection that held so long was a good one: the back-off starts anew."""
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -112,7 +109,8 @@ class Publisher:
         self.health = PublisherHealth()
         self._settings = settings
         self._identity = identity
-        self._outbox = outbox
+        self._client_id = settings.client_id or f"wardbeat-{identity.site}-{identity.unit}"
+        self._backlog = Backlog(outbox, self._wake_up)
         self._birth = birth
         self._all_states = states
         self._on_link = on_link
@@ -126,19 +124,14 @@ class Publisher:
             clock_synced=clock_synced,
         )
         self._wake = asyncio.Event()
-        self._news = True
-        self._more = False
         self._connection: Connection | None = None
         self._window: Window[OutboxMessage | _Own] = Window(1, settings.ack_timeout_s)
-        self._ready: deque[OutboxMessage] = deque()
-        self._acked: list[int] = []
         self._aside = SetAside()
         self._states: dict[str, BedState] = {}
         self._replies: deque[Reply] = deque(maxlen=REPLIES_WAITING)
         self._own_refusal = ""
         self._birth_due = 0.0
         self._online_since = 0
-        self._outbox_again = 0.0
 
     # --- what the unit calls -----------------------------------------------------------------
 
@@ -146,7 +139,8 @@ class Publisher:
         """Connect, send, reconnect, until cancelled; then say "offline" and leave in order."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._supervised(self._keep_linked))
-            group.create_task(self._supervised(self._watch_outbox))
+            group.create_task(self._supervised(self._backlog.keep_watching))
+            group.create_task(self._supervised(self._backlog.keep_deleting))
             group.create_task(self._supervised(self._desk.run))
 
     def publish_live(self, message: Vitals | Wave) -> bool:
@@ -182,7 +176,8 @@ class Publisher:
                 up_since = time.monotonic()
                 await self._serve(connection)
             except LinkError as error:
-                self._tell(False, str(error))
+                again = error.fault is Fault.LOST and attempt >= DOUBTFUL
+                self._tell(False, f"{error}{self._suspicion() if again else ''}")
             if up_since is not None and time.monotonic() - up_since >= STEADY_S:
                 attempt = 0
             pause_s = backoff_s(
@@ -207,13 +202,12 @@ class Publisher:
             content_type(offline),
             settings.will_delay_s,
         )
-        client_id = settings.client_id or f"wardbeat-{identity.site}-{identity.unit}"
 
         async def attempt(protocol: Protocol) -> Connection:
             return await Connection.open(
                 settings,
                 protocol,
-                client_id,
+                self._client_id,
                 Callbacks(self._on_puback, self._on_message, self._wake.set),
                 will=will,
                 session_expiry_s=settings.session_expiry_s,
@@ -236,8 +230,7 @@ class Publisher:
             self._own_refusal = f"refuses the subscription to {commands}" if refused else ""
             self._states = {state.bed: state for state in self._all_states()}
             self._birth_due = time.monotonic() + self._settings.heartbeat_s
-            self._ready.clear()
-            self._news = True
+            self._backlog.restart()
             self._connection = connection
             while True:
                 self._wake.clear()
@@ -251,7 +244,6 @@ class Publisher:
             self._recover(connection)
 
     async def _turn(self, connection: Connection) -> None:
-        await self._confirm()
         if connection.closed is not None:
             raise connection.closed
         now = time.monotonic()
@@ -288,7 +280,7 @@ class Publisher:
             elif not len(self._window):
                 connection.disconnect()
             await self._woken(TURN_S / 10)
-        await self._confirm()
+        await self._backlog.delete_confirmed()
 
     async def _woken(self, timeout_s: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -304,33 +296,24 @@ class Publisher:
             sent = self._send_ready(connection, urgent=True)
             self._send_own_waiting(connection)
             sent += self._send_ready(connection, urgent=False)
-            if not sent or self._ready or not self._more:
+            if not sent or self._backlog.ready or not self._backlog.more:
                 return
 
     async def _refill(self) -> None:
-        now = time.monotonic()
-        if not self._news and (self._ready or not self._more):
-            return
-        if now < self._outbox_again or self._window.free <= 0:
-            return
-        self._news = False
-        in_flight = (item.number for item in self._window.items if isinstance(item, OutboxMessage))
-        skip = frozenset(in_flight) | frozenset(self._acked) | self._aside.numbers(now)
-        batch = await self._from_outbox(self._outbox.pending(FETCH, skip))
-        if batch is None:
-            self._news = True
-            return
-        self._ready = deque(batch)
-        self._more = len(batch) >= FETCH
+        if self._window.free > 0:
+            items = self._window.items
+            in_flight = frozenset(item.number for item in items if isinstance(item, OutboxMessage))
+            await self._backlog.refill(in_flight | self._aside.numbers(time.monotonic()))
 
     def _send_ready(self, connection: Connection, *, urgent: bool) -> int:
         """Send from the head of the fetched messages while they are of this urgency."""
         sent = 0
-        while self._ready and (self._ready[0].lane == Lane.ALARM) is urgent:
-            message = self._ready[0]
+        backlog = self._backlog
+        while backlog.ready and backlog.alarm_waits is urgent:
+            message = backlog.ready[0]
             if not self._admits(connection, message, urgent=urgent):
                 break
-            self._ready.popleft()
+            backlog.ready.popleft()
             sent += self._send(connection, message, urgent=urgent)
         return sent
 
@@ -366,7 +349,7 @@ class Publisher:
         return True
 
     def _send_own_waiting(self, connection: Connection) -> None:
-        if self._ready and self._ready[0].lane == Lane.ALARM:
+        if self._backlog.alarm_waits:
             return
         while self._replies and self._window.admits(0, urgent=True):
             self._send_own(connection, self._replies.popleft())
@@ -410,41 +393,13 @@ class Publisher:
                 self._aside.refused(item.number, reason, time.monotonic())
             case OutboxMessage():
                 self.health.confirmed += 1
-                self._acked.append(item.number)
+                self._backlog.confirm(item.number)
                 self._aside.taken(item.number)
             case _Own() if refusal:
                 self._own_refusal = f"refuses {self._topic(item.message)} ({refusal})"
 
     def _on_message(self, incoming: Incoming) -> None:
         self._desk.take(incoming)
-
-    async def _confirm(self) -> None:
-        """Delete durably what the broker has confirmed; what fails is tried again."""
-        if not self._acked or time.monotonic() < self._outbox_again:
-            return
-        numbers = tuple(self._acked)
-
-        async def delete() -> bool:
-            await self._outbox.confirmed(numbers)
-            return True
-
-        if await self._from_outbox(delete()):
-            del self._acked[: len(numbers)]
-
-    async def _from_outbox(self, call: Awaitable[T]) -> T | None:
-        try:
-            async with asyncio.timeout(OUTBOX_TIMEOUT_S):
-                return await call
-        except Exception:
-            self._outbox_again = time.monotonic() + RETRY_S
-            log.exception("the outbox failed; tried again in %g s", RETRY_S)
-            return None
-
-    async def _watch_outbox(self) -> None:
-        while True:
-            await self._outbox.wait_for_news(NEWS_S)
-            self._news = True
-            self._wake.set()
 
     # --- small things ------------------------------------------------------------------------
 
@@ -465,6 +420,13 @@ class Publisher:
             f"broker {self._settings.address} {what}; "
             f"check its limits and what it allows user {who}"
         )
+
+    def _wake_up(self) -> None:
+        self._wake.set()
+
+    def _suspicion(self) -> str:
+        """Two clients under one id put each other out for ever, and most brokers do not say so."""
+        return f"; it closes again and again: does another client use the id {self._client_id}?"
 
     def _topic(self, message: AnyMessage) -> str:
         return topic_of(self._identity.site, self._identity.unit, message)

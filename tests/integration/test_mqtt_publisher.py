@@ -228,6 +228,7 @@ async def test_a_command_is_done_once_and_answered(broker: Mosquitto, protocol: 
         (encode(command()), True, "retained"),
         (encode(command(time=1)), False, "old by the unit's clock"),
     ],
+    ids=["damaged", "other-name", "retained", "old"],
 )
 async def test_a_bad_command_is_refused_with_a_reason(
     broker: Mosquitto, payload: bytes, retain: bool, reason: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -33,8 +33,15 @@ class Packet:
 
     @property
     def packet_id(self) -> int:
-        """Of a PUBACK."""
-        return int.from_bytes(self.body[:2], "big")
+        """Of a PUBACK, or of a PUBLISH with QoS 1."""
+        start = 2 + int.from_bytes(self.body[:2], "big") if self.kind == PUBLISH else 0
+        return int.from_bytes(self.body[start : start + 2], "big")
+
+    @property
+    def message_id(self) -> str:
+        """Of a PUBLISH that carries a JSON message of ours."""
+        found = re.search(rb'"id":"([0-9a-f-]{36})"', self.body)
+        return found[1].decode() if found else ""
 
     @property
     def qos(self) -> int:
@@ -92,6 +99,19 @@ class Line:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def acknowledged(self) -> set[str]:
+        """Ids of the messages whose PUBACK passed to the client, over all connections so far."""
+        under_way: dict[int, str] = {}
+        done: set[str] = set()
+        for packet in self.passed:
+            if packet.kind == CONNECT:
+                under_way.clear()
+            elif packet.kind == PUBLISH and packet.upward and packet.qos == 1:
+                under_way[packet.packet_id] = packet.message_id
+            elif packet.kind == PUBACK and not packet.upward and packet.packet_id in under_way:
+                done.add(under_way.pop(packet.packet_id))
+        return done
+
     def freeze(self) -> None:
         """Let the present connections die silently; new ones work."""
         self.flowing.clear()
@@ -147,6 +167,7 @@ class Line:
                 case Verdict.CUT:
                     raise ConnectionAbortedError
             self.passed.append(packet)
+            if writer.is_closing():
+                raise ConnectionResetError
             writer.write(packet.raw)
-            with contextlib.suppress(ConnectionError):
-                await writer.drain()
+            await writer.drain()

@@ -179,6 +179,7 @@ def test_fields_of_a_later_version_are_ignored() -> None:
         ("wardbeat/v1/a/b/bed/1/wave", b"{}", "Expected `object`"),
         ("wardbeat/v1/a/b/bed/1/state", encode(vitals()), "Invalid value 'vitals'"),
     ],
+    ids=["version", "empty", "no-field", "no-object", "no-text", "no-message-pack", "other-kind"],
 )
 def test_a_bad_payload_is_one_line_that_names_topic_and_fault(
     topic: str, payload: bytes, reason: str
