@@ -172,6 +172,7 @@ class FeedClient:
             finally:
                 await self._hang_up()
             await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_RETRY_S)
 
     async def send(self, command: Command) -> None:
         """Send a command; what became of it comes among the messages as a ``Reply``.

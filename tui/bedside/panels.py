@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from sync.contract import AlarmMessage, Vitals
-from tui.bedside.view import BedView
+from sync.contract import AlarmMessage, BedState, UnitState, Vitals
+from tui.bedside.view import SILENT_S, BedView
 from tui.palette import Palette
 from tui.widgets.digits import big_number
 from tui.widgets.raster import Scale
@@ -40,6 +40,8 @@ KEYS = (
 )
 SHORT_KEYS = (("a", "ack"), ("p", "pause"), ("f", "freeze"), ("l", "log"), ("?", "help"))
 LABEL_WIDTH = 8
+BROKER_CONNECTED = "broker_connected"
+"""In ``UnitState.health``: 1 or 0; absent where no broker is configured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +73,16 @@ def header_row(view: BedView, now: Now, width: int, palette: Palette) -> Row:
 
 
 def caption_row(
-    view: BedView, now: Now, scale: Scale, note: str, width: int, palette: Palette
+    lead: str, lag_s: float, scale: Scale, note: str, width: int, palette: Palette
 ) -> Row:
-    """Which lead at which speed and gain; ``note`` is the freeze and its caliper."""
-    leads = view.state.device.leads if view.state else ()
+    """Which lead at which speed and gain, how late; ``note`` is the freeze and its caliper."""
     left: Row = (
-        (f" {leads[0] if leads else 'ECG'} ", palette.strong),
+        (f" {lead or 'ECG'} ", palette.strong),
         (f" {scale.speed_mm_s:g} mm/s  {scale.gain_mm_mv:g} mm/mV ", palette.quiet),
     )
     right: Row = ()
-    lag = view.lag_s(now.s)
-    if lag:
-        right = ((f" DELAYED {number(lag)} s ", palette.warning),)
+    if lag_s:
+        right = ((f" DELAYED {number(lag_s)} s ", palette.warning),)
     if note:
         right = (*right, (f" {note} ", palette.notice))
     return spread(left, right, width, palette.text)
@@ -112,7 +112,8 @@ def rate_rows(
     width, height = size
     side = 8
     bpm = view.rate(now.s)
-    style = palette.number[view.worst_of_patient()]
+    worst = view.worst_of_patient()
+    style = palette.text if bpm is None and worst is None else palette.number[worst]
     digits = _digits(rate(bpm), max(1, width - side - 1), height)
     labels: list[Row] = [((" HR", palette.strong),), ((" /min", palette.quiet),)]
     labels.append(((" ♥" if beat and bpm is not None else "  ", style),))
@@ -136,13 +137,15 @@ def rate_rows(
 def detail_rows(view: BedView, now: Now, sound: bool, width: int, palette: Palette) -> list[Row]:
     """Rhythm, signal, device, centre and sound: one row each, the most wanted first."""
     vitals = view.vitals(now.s) if view.streaming else None
+    silent = view.silent_s(now.s) > SILENT_S
+    state, unit = (None, None) if silent else (view.state, view.unit)
     rows = [
         _rhythm(vitals, palette),
         _signal(vitals, palette),
         _beats(vitals, palette),
-        _device(view, palette),
-        _battery(view, palette),
-        _centre(view, now, palette),
+        _device(state, palette),
+        _battery(state, palette),
+        _centre(unit, view.has_alarm("broker_unreachable"), palette),
         _sound(view, now, sound, palette),
     ]
     return [fit(row, width) for row in rows]
@@ -181,10 +184,10 @@ def _beats(vitals: Vitals | None, palette: Palette) -> Row:
     )
 
 
-def _device(view: BedView, palette: Palette) -> Row:
-    if view.state is None:
+def _device(state: BedState | None, palette: Palette) -> Row:
+    if state is None:
         return _labelled("Device", ("--", palette.text), palette=palette)
-    device = view.state.device
+    device = state.device
     good = device.link == "streaming"
     return _labelled(
         "Device",
@@ -194,8 +197,8 @@ def _device(view: BedView, palette: Palette) -> Row:
     )
 
 
-def _battery(view: BedView, palette: Palette) -> Row:
-    percent = view.state.device.battery_percent if view.state else None
+def _battery(state: BedState | None, palette: Palette) -> Row:
+    percent = state.device.battery_percent if state else None
     if percent is None:
         return _labelled("Battery", ("--", palette.text), palette=palette)
     bar = "▮" * round(percent / 20) + "▯" * (5 - round(percent / 20))
@@ -203,17 +206,15 @@ def _battery(view: BedView, palette: Palette) -> Row:
     return _labelled("Battery", (f"{bar} {percent} %", style), palette=palette)
 
 
-def _centre(view: BedView, now: Now, palette: Palette) -> Row:
+def _centre(unit: UnitState | None, unreachable: bool, palette: Palette) -> Row:
     """The link to the central station, as the agent's alarm and its outbox tell it."""
-    if view.unit is None:
+    if unit is None:
         return _labelled("Centre", ("--", palette.text), palette=palette)
-    waiting = view.unit.buffer.outbox
-    if view.has_alarm("broker_unreachable"):
+    waiting = unit.buffer.outbox
+    if unreachable:
         words = f"unreachable, {waiting} waiting"
-        if view.unit.buffer.hours_left is not None:
-            words += f", room for {view.unit.buffer.hours_left:.0f} h"
         return _labelled("Centre", (words, palette.warning), palette=palette)
-    connected = view.unit.health.get("broker_connected")
+    connected = unit.health.get(BROKER_CONNECTED)
     words = {None: "--", 0.0: "not connected"}.get(connected, "connected")
     if waiting:
         words += f", {waiting} waiting"
@@ -226,6 +227,12 @@ def _sound(view: BedView, now: Now, sound: bool, palette: Palette) -> Row:
         return _labelled("Sound", (f"paused {countdown(paused)}", palette.warning), palette=palette)
     words = "on" if sound else "off on this screen"
     return _labelled("Sound", (words, palette.text), palette=palette)
+
+
+def log_panel(log: Iterable[AlarmMessage], height: int, width: int, palette: Palette) -> list[Row]:
+    """The newest alarm changes under their heading, where there is room for them."""
+    rows = log_rows(log, height - 1, width, palette)
+    return [fit(((" Alarm log", palette.quiet),), width), *rows] if height > 1 and rows else []
 
 
 def log_rows(log: Iterable[AlarmMessage], height: int, width: int, palette: Palette) -> list[Row]:

@@ -28,6 +28,8 @@ BEAT_S = 0.2
 FREEZE_S = 120.0
 """A forgotten freeze must not be taken for the patient."""
 SAY_S = 6.0
+SHEET_ROWS = 12
+"""What a sheet needs; on a large screen the trace goes on below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,8 @@ class BedsideScreen(Screen[None]):
         for part, box in parts.items():
             _place(part, box)
         left, top, width, _ = places.caption
-        _place(self.sheet, (left, top, width, places.wave[3] + 1))
+        room = places.wave[3] + 1
+        _place(self.sheet, (left, top, width, min(room, max(SHEET_ROWS, room // 2))))
 
     def draw(self, frame: Frame) -> None:
         """Draw one frame; costs little where nothing changed."""
@@ -132,8 +135,8 @@ class BedsideScreen(Screen[None]):
         self.caption.show(
             [
                 panels.caption_row(
-                    view,
-                    now,
+                    frame.trace.lead,
+                    view.lag_s(now.s),
                     self.wave.scale,
                     self._freeze_note(now.s),
                     self.caption.size.width,
@@ -144,7 +147,7 @@ class BedsideScreen(Screen[None]):
         width = self.details.size.width
         self.details.show(panels.detail_rows(view, now, frame.sound, width, palette))
         width, height = self.log_list.size
-        self.log_list.show(panels.log_rows(view.log, height, width, palette))
+        self.log_list.show(panels.log_panel(view.log, height, width, palette))
         said = self._said if now.s < self._said_until_s else ""
         self.footer.show([panels.footer_row(said, self.footer.size.width, palette)])
         if self._open:
@@ -158,12 +161,12 @@ class BedsideScreen(Screen[None]):
 
     def _draw_sheet(self, frame: Frame) -> None:
         width, height = self.sheet.size
+        palette = self.palette
         if self._open == "help":
-            self.sheet.show(sheets.help_rows(self.wave.scale, self.palette, width))
+            rows = sheets.help_rows(self.wave.scale, palette, width)
         else:
-            self.sheet.show(
-                sheets.alarm_rows(frame.view, frame.alarms, height, width, self.palette)
-            )
+            rows = sheets.alarm_rows(frame.view, frame.alarms, height - 1, width, palette)
+        self.sheet.show(sheets.ruled_off(rows, height, width, palette))
 
 
 def _place(part: Widget, box: Box) -> None:

@@ -70,3 +70,10 @@ def alarm_rows(
         ((" nothing yet", palette.text),)
     ]
     return [fit(row, width) for row in rows[:height]]
+
+
+def ruled_off(rows: list[Row], height: int, width: int, palette: Palette) -> list[Row]:
+    """Return ``height`` rows that end in a line: below it the trace goes on."""
+    blank: Row = fit((("", palette.text),), width)
+    filled = (rows + [blank] * height)[: height - 1]
+    return [*filled, (("─" * width, palette.quiet),)]

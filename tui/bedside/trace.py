@@ -19,6 +19,8 @@ class Trace:
 
     def __init__(self) -> None:
         self.history = WaveHistory(KEEP_S)
+        self.lead = ""
+        """Name of the lead; empty before the first message."""
         self._playout = Playout()
         self._beats: list[tuple[float, str]] = []
         self._newest = ("", -1)
@@ -29,6 +31,7 @@ class Trace:
         if wave.boot == boot and wave.seq <= seq:
             return
         self._newest = (wave.boot, wave.seq)
+        self.lead = wave.lead
         if wave.boot != boot or wave.start_s < self.history.start_s:
             self.history.clear()
         end_before = self.history.end_s
@@ -43,7 +46,7 @@ class Trace:
     def forget(self) -> None:
         """Turn to another bed."""
         self.history.clear()
-        self._playout, self._newest = Playout(), ("", -1)
+        self._playout, self._newest, self.lead = Playout(), ("", -1), ""
         self._beats.clear()
 
     def head(self, now_s: float) -> float | None:

@@ -63,36 +63,43 @@ def banner_rows(
 
 
 def _block(alarm: AlarmInfo, width: int, height: int, now_s: float, palette: Palette) -> list[Row]:
+    """Return one alarm's rows; what to do stands below its name where there is a row for it."""
     styles = palette.lit if lit(alarm.priority, alarm.acknowledged, now_s) else palette.unlit
     style = styles[alarm.priority]
-    left = f" {alarm_text(alarm)}"
-    notes = _notes(alarm)
-    if alarm.remedy and not notes:
-        left += f": {alarm.remedy}"
-    right = f"{notes} "
-    room = max(0, width - cell_len(right))
-    text: Row = (*fit(((left, style),), room), (right, style))
     blank: Row = ((" " * width, style),)
-    return [text if y == (height - 1) // 2 else blank for y in range(height)]
+    rows = [blank] * height
+    place = (height - 1) // 2
+    left = f" {alarm_text(alarm)}"
+    if alarm.remedy and height > 1:
+        rows[place + 1] = fit(((f"     {alarm.remedy}", style),), width)
+    elif alarm.remedy:
+        left += f": {alarm.remedy}"
+    right = _notes(alarm, width - cell_len(alarm_text(alarm)) - 3)
+    room = max(0, width - cell_len(right))
+    rows[place] = (*fit(((left, style),), room), (right, style))
+    return rows
 
 
-def _notes(alarm: AlarmInfo) -> str:
+def _notes(alarm: AlarmInfo, room: int) -> str:
+    """Return what is to be said besides the name; the name is never cut for it."""
     notes = []
     if alarm.state == "latched":
         notes.append("LATCHED")
-        if alarm.ended is not None:
-            notes.append(f"ended {clock(alarm.ended)}")
     if alarm.acknowledged:
         notes.append("acknowledged")
+    if alarm.state == "latched" and alarm.ended is not None:
+        notes.append(f"ended {clock(alarm.ended)}")
     if alarm.kind == "physiological":
         notes.append(f"since {clock(alarm.onset)}")
-    return " · ".join(notes)
+    while notes and cell_len(" · ".join(notes)) > room:
+        notes.pop()
+    return " · ".join(notes) + " " if notes else ""
 
 
 def _with_more(row: Row, waiting: int, width: int) -> Row:
     style = row[-1][1]
     more = f" +{waiting} more: l "
-    return (*fit(row, max(0, width - len(more))), (more, style))
+    return fit((*fit(row, max(0, width - len(more))), (more, style)), width)
 
 
 class AlarmBanner(TextRows):

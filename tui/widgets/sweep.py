@@ -88,8 +88,10 @@ class Sweep:
         first, newest_before = self._head // across, self.newest
         self._head = head
         dirty = self._draw(history, first, self.newest)
-        for column in range(newest_before + 1, self.newest + 1):
-            dirty += self._erase_column(column + self._erase)
+        for column in range(
+            max(newest_before + self._erase, self.newest) + 1, self.newest + self._erase + 1
+        ):
+            dirty += self._erase_column(column)
         return dirty
 
     def label(self, time_s: float, letter: str) -> list[Dirty]:

@@ -24,7 +24,9 @@ MARGIN = 2
 """Columns left of the trace: the bar of 1 mV."""
 GRID_MM = 5.0
 
-_WAVE, _GRID, _CALIPER, _NOTICE = range(4)
+LINE = ord("│")
+
+_WAVE, _GRID, _CALIPER, _CROSSED, _NOTICE = range(5)
 
 
 class WaveView(Widget):
@@ -162,11 +164,10 @@ class WaveView(Widget):
             free = cells == SPACE
             cells[free] = self._grid_cells[y][free]
             kinds[free] = _GRID
-        if self.caliper is not None:
-            for column in (self.caliper.fixed, self.caliper.moving):
-                top, bottom, x = self.sweep.place(column)
-                if top <= y <= bottom:
-                    kinds[x] = _CALIPER
+        for x in self._caliper_columns(y):
+            inked = self.sweep.cells[y, x] != SPACE
+            kinds[x] = _CROSSED if inked else _CALIPER
+            cells[x] = cells[x] if inked else LINE
         if self._notice and y == self._notice_row:
             notice = _centred(self._notice, len(cells))
             cells[notice > 0] = notice[notice > 0]
@@ -174,6 +175,13 @@ class WaveView(Widget):
         return Strip(self._segments(self._bar[y], cells, kinds)).adjust_cell_length(
             self.size.width, self.palette.wave
         )
+
+    def _caliper_columns(self, y: int) -> list[int]:
+        """Return the columns of row ``y`` that the caliper's lines cross."""
+        if self.caliper is None:
+            return []
+        places = (self.sweep.place(c) for c in (self.caliper.fixed, self.caliper.moving))
+        return [x for top, bottom, x in places if top <= y <= bottom]
 
     def _segments(self, bar: str, cells: Cells, kinds: NDArray[np.intp]) -> list[Segment]:
         """Cut a row where its style changes; the bar has the trace's style, to save a cut."""
@@ -184,9 +192,10 @@ class WaveView(Widget):
             return [Segment(bar, styles[_WAVE]), *segments]
         return [Segment(bar + segments[0].text, styles[_WAVE]), *segments[1:]]
 
-    def _styles(self) -> tuple[Style, Style, Style, Style]:
-        wave = self.palette.wave if self._live or self._frozen else self.palette.stale
-        return wave, self.palette.grid, self.palette.caliper, self.palette.notice
+    def _styles(self) -> tuple[Style, ...]:
+        palette = self.palette
+        wave = palette.wave if self._live or self._frozen else palette.stale
+        return wave, palette.grid, palette.strong, palette.caliper, palette.notice
 
 
 def _centred(text: str, columns: int) -> Cells:
