@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.clock import StreamClock
-from drivers.continuity import Counter, Losses
+from drivers.continuity import HOLD_NS, Counter, Losses
 from drivers.samples import Counts, Emit, Gap, GapCause, LeadState, SampleBlock
 
 
@@ -69,16 +69,19 @@ class StreamAxis:
         host_ns: int,
         cause: GapCause,
         *,
+        first: int | None = None,
         device_ns: int | None = None,
         leads: tuple[LeadState, ...] = (),
     ) -> None:
         """Lay the first samples after a loss of unknown length: the clock bounds the gap.
 
-        The very first samples of a stream have nothing before them and begin it.
+        ``first`` is the index they begin at, where the caller knows better than that the last
+        of them arrived without delay. A stream's very first samples have nothing before them.
         """
         if self.clock.started:
-            due = self.clock.index_at(host_ns) + 1 - _length(parts)
-            parts = [Missing(max(1, due - self.next), cause, exact=False), *parts]
+            if first is None:
+                first = self.clock.index_at(host_ns) + 1 - _length(parts)
+            parts = [Missing(max(1, first - self.next), cause, exact=False), *parts]
             self.clock.forget()
         self.arrive(parts, host_ns, device_ns=device_ns, leads=leads)
 
@@ -94,6 +97,18 @@ class StreamAxis:
             self.next += len(part)
 
 
+JOIN_NS = 300_000_000
+"""After a loss of unknown length so much is collected: the least delayed of some five reads tells
+where on the axis the device stands, one read alone may have come late."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    counters: NDArray[np.integer]
+    counts: Counts
+    host_ns: int
+
+
 class CountedStream:
     """Packets of one sample with a wrapping counter, laid on an axis with exact losses."""
 
@@ -101,8 +116,7 @@ class CountedStream:
         self._axis = axis
         self._counter = Counter(rate_hz, modulus=modulus)
         self._cause: GapCause | None = GapCause.LINK_LOST
-        self._held: list[tuple[NDArray[np.integer], Counts]] = []
-        self._held_ns = 0
+        self._held: list[_Batch] = []
 
     def restart(self, cause: GapCause) -> None:
         """The next packet follows a loss that no counter tells: of the link, or the device."""
@@ -114,42 +128,61 @@ class CountedStream:
         """Take packets (counters (n,), counts (n, leads)), the last arrived at ``host_ns``."""
         if not len(counters):
             return
-        self._held.append((counters, counts))
-        self._held_ns = host_ns
-        numbers = np.concatenate([held[0] for held in self._held])
-        losses = self._counter.judge(numbers, host_ns)
+        if self._held and host_ns - self._held[-1].host_ns >= HOLD_NS:
+            self.settle()
+        self._held.append(_Batch(counters, counts, host_ns))
+        joining = self._cause is not None and self._axis.clock.started
+        if joining and host_ns - self._held[0].host_ns < JOIN_NS:
+            return
+        losses = self._counter.judge(self._numbers(), host_ns)
         if losses is not None:
             self._lay(losses)
 
     def settle(self) -> None:
         """Lay what was held back: nothing more will come to judge it by."""
         if self._held:
-            numbers = np.concatenate([held[0] for held in self._held])
-            losses = self._counter.settle(numbers, self._held_ns)
-            self._lay(losses)
+            self._lay(self._counter.settle(self._numbers(), self._held[-1].host_ns))
+
+    def _numbers(self) -> NDArray[np.integer]:
+        return np.concatenate([batch.counters for batch in self._held])
 
     def _lay(self, losses: Losses) -> None:
-        counts = np.concatenate([held[1] for held in self._held])
-        self._held.clear()
-        before, doubted = losses.before, losses.doubted
-        if doubted is not None:
-            self._lay_run(counts[:doubted], before[:doubted], losses.exact)
-            self._cause = GapCause.DEVICE_RESTART
-            counts, before = counts[doubted:], before[doubted:].copy()
-            before[0] = 0
-        self._lay_run(counts, before, losses.exact)
-
-    def _lay_run(self, counts: Counts, before: NDArray[np.int64], exact: bool) -> None:
-        if not len(counts):
-            return
-        parts: list[Part] = []
-        start = 0
-        for jump in np.flatnonzero(before).tolist():
-            parts += [counts[start:jump], Missing(int(before[jump]), exact=exact)]
-            start = jump
-        parts.append(counts[start:])
-        if self._cause is None:
-            self._axis.arrive(parts, self._held_ns)
+        counts = np.concatenate([batch.counts for batch in self._held])
+        before, doubted, host_ns = losses.before, losses.doubted, self._held[-1].host_ns
+        if self._cause is not None and self._axis.clock.started:
+            self._axis.rejoin(
+                _parts(counts, before, losses.exact),
+                host_ns,
+                self._cause,
+                first=self._least_delayed_start(before),
+            )
+        elif doubted is None:
+            self._axis.arrive(_parts(counts, before, losses.exact), host_ns)
         else:
-            self._axis.rejoin(parts, self._held_ns, self._cause)
-            self._cause = None
+            self._axis.arrive(_parts(counts[:doubted], before[:doubted], losses.exact), host_ns)
+            before = before[doubted:].copy()
+            before[0] = 0
+            parts = _parts(counts[doubted:], before, losses.exact)
+            self._axis.rejoin(parts, host_ns, GapCause.DEVICE_RESTART)
+        self._cause = None
+        self._held.clear()
+
+    def _least_delayed_start(self, before: NDArray[np.int64]) -> int:
+        """Where the held packets begin on the axis, by the one read of them that came soonest."""
+        laid = np.cumsum(before + 1)
+        ends = np.cumsum([len(batch.counters) for batch in self._held])
+        return min(
+            self._axis.clock.index_at(batch.host_ns) + 1 - int(laid[end - 1])
+            for batch, end in zip(self._held, ends.tolist(), strict=True)
+        )
+
+
+def _parts(counts: Counts, before: NDArray[np.int64], exact: bool) -> list[Part]:
+    """Runs of samples and, between them, what is missing."""
+    parts: list[Part] = []
+    start = 0
+    for jump in np.flatnonzero(before).tolist():
+        parts += [counts[start:jump], Missing(int(before[jump]), exact=exact)]
+        start = jump
+    parts.append(counts[start:])
+    return parts

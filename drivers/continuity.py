@@ -106,8 +106,8 @@ class Counter:
         unexplained = abs(excess - turns * self._modulus) > self._modulus / 4
         doubted = None
         if turns > 0:
-            jumps = np.flatnonzero(before)
-            before[jumps[-1] if len(jumps) else 0] += turns * self._modulus
+            # So long a silence lies between two reads, and this batch began with the second.
+            before[0] += turns * self._modulus
         elif unexplained and excess < 0 and before.any():
             doubted = int(before.argmax())
         self._previous = int(counters[-1])

@@ -94,10 +94,13 @@ class Pty:
 
     def read(self, wait_s: float) -> bytes:
         """What the host writes within ``wait_s``; ``b""`` when nothing."""
-        if not self.opened():
+        if not self.plugged_in:
             time.sleep(wait_s)
             return b""
-        if not self._poll(wait_s) & select.POLLIN:
+        ready = self._poll(wait_s)
+        if not ready & select.POLLIN:
+            if ready & select.POLLHUP:
+                time.sleep(wait_s)
             return b""
         with contextlib.suppress(OSError):
             return os.read(self._master, 4096)
@@ -210,14 +213,14 @@ class Emulator:
         due = int((now - self._begun_at) * rate)
         stale = due - int(STALL_S * rate)
         while self._played < due:
-            chunk = self._source.read(due - self._played)
+            lost = self._played < stale or not self._pty.opened()
+            chunk = self._source.read((stale if self._played < stale else due) - self._played)
             self._tell(chunk)
             counts = self._device.counts(chunk)
             self._note(counts)
             self._played += len(counts)
             self._pulled_by_source = chunk.unplugged
             if self._device.streaming and self._pty.plugged_in and not chunk.unplugged:
-                lost = self._played < stale or not self._pty.opened()
                 self._send(self._device.packets(counts), lost=lost)
 
     def _send(self, packets: NDArray[np.uint8], *, lost: bool) -> None:

@@ -142,9 +142,10 @@ class SerialPort:
         return await self._read_while(lambda data: end not in data, timeout_s, timeout_s)
 
     def close(self) -> None:
-        """Let the port go; what was not sent yet is dropped, so closing cannot block."""
+        """Let the port go; what a stuck device did not take is dropped, so this cannot block."""
         with contextlib.suppress(OSError, termios.error):
-            self._serial.reset_output_buffer()
+            if self._serial.out_waiting:
+                self._serial.reset_output_buffer()
         with contextlib.suppress(OSError):
             self._serial.close()
 
