@@ -58,22 +58,23 @@ def _bouts(description: str, step: Step) -> Scenario:
     return Scenario(f"{description}, {step.seconds:g} s at a time", (Step(seconds=20), step))
 
 
-_WANDER = Step(seconds=8, wander_uv=600, label="baseline wander")
-_MUSCLE = Step(seconds=8, muscle_uv=900, label="muscle noise")
-_LEAD_OFF = Step(seconds=6, lead_off=True, label="lead off")
+_WANDER = Step(seconds=7, wander_uv=600, label="baseline wander")
+_MUSCLE = Step(seconds=7, muscle_uv=1000, label="muscle noise")
+_LEAD_OFF = Step(seconds=5, lead_off=True, label="lead off")
 _UNPLUGGED = Step(seconds=5, unplugged=True, label="unplugged")
 
-_PER_MILLIVOLT = 0.47
+_PER_MILLIVOLT = 0.628
 """Gain at which the generator's VT measures 1 mV from peak to peak in lead II."""
 
 _DEFAULT = Scenario(
     "all of the following in three minutes",
     (
-        Step(seconds=13),
+        Step(seconds=10),
+        Step(rhythm="af", bpm=108, seconds=40),
+        Step(seconds=6),
         Step(rhythm="pvc", seconds=10),
         Step(rhythm="bigeminy", seconds=8),
-        Step(rhythm="af", seconds=38),
-        Step(seconds=6),
+        Step(seconds=5),
         Step(rhythm="vt", seconds=12),
         Step(seconds=6),
         Step(rhythm="vf", seconds=12),

@@ -15,14 +15,17 @@ _BREATHS_HZ = 0.25
 
 
 class Artefacts:
-    """Everything of a place's noise but its size, so that sizes may change and nothing jumps."""
+    """Everything of a place's noise but its size, so that sizes may change.
+
+    Bands and shares after the recordings of the MIT-BIH Noise Stress Test Database.
+    """
 
     def __init__(self, seeds: np.random.SeedSequence, rate_hz: float, leads: int) -> None:
         rngs = [np.random.default_rng(seed) for seed in seeds.spawn(5)]
         self._rate_hz = rate_hz
         self._leads = leads
         self._amplifier = _Coloured(rngs[0], rate_hz, (0.5, 80.0), leads)
-        self._muscle = _Coloured(rngs[1], rate_hz, (6.0, 110.0), leads)
+        self._muscle = _Coloured(rngs[1], rate_hz, (12.0, 48.0), leads)
         self._effort = Wander(rngs[2], 0.0, 0.5, leads)
         self._drift = Wander(rngs[3], 0.0, 0.9, leads)
         self._motion = _Motion(rngs[4], leads)
@@ -49,7 +52,8 @@ class Artefacts:
         noise += breath[:, None]
         effort = np.exp(0.25 * self._effort(times_s))
         noise += (2.0 + muscle_uv) * effort * self._muscle(count)
-        noise += wander_uv * self._drift(times_s)
+        # A tense muscle moves the skin too.
+        noise += (wander_uv + 0.4 * muscle_uv) * self._drift(times_s)
         moved = self._motion(first, count, self._rate_hz)
         if motion_uv:
             noise += motion_uv * moved
@@ -85,7 +89,7 @@ class _Coloured:
 
 
 class _Motion:
-    """An electrode that is pulled: jolts of 50 ms to 0.6 s, some one and a half a second."""
+    """An electrode that is pulled: jolts of 50 ms to 0.5 s, two or three a second."""
 
     def __init__(self, rng: np.random.Generator, leads: int) -> None:
         self._rng = rng
@@ -96,13 +100,13 @@ class _Motion:
     def __call__(self, first: int, count: int, rate_hz: float) -> NDArray[np.float64]:
         end_s = (first + count) / rate_hz
         while self._next_s < end_s:
-            self._next_s += float(self._rng.exponential(0.65))
-            rise = float(self._rng.uniform(0.012, 0.12))
-            fall = float(self._rng.uniform(0.03, 0.3))
+            self._next_s += float(self._rng.exponential(0.4))
+            rise = float(self._rng.uniform(0.008, 0.07))
+            fall = float(self._rng.uniform(0.02, 0.20))
             height = float(self._rng.normal(0, 1.6))
             heights = height * self._rng.uniform(0.3, 1.2, self._leads)
             # It shows from REACH widths before its top on, so it lies behind what is out.
-            self._waves.append(Wave(self._next_s + 0.6, rise, fall, tuple(heights.tolist())))
+            self._waves.append(Wave(self._next_s + 0.4, rise, fall, tuple(heights.tolist())))
         moved = np.zeros((count, self._leads))
         add_waves(self._waves, first, rate_hz, moved)
         self._waves = [wave for wave in self._waves if wave.last_sample(rate_hz) >= first + count]

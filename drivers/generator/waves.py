@@ -117,7 +117,7 @@ class Shape:
         return made
 
 
-_P = ShapeWave(-0.165, 0.024, 0.022, (60, 115, -10), 0.35, atrial=True)
+_P = ShapeWave(-0.165, 0.024, 0.022, (60, 115, -10), 0.6, atrial=True)
 _QRS = (
     ShapeWave(-0.026, 0.008, 0.008, (-150, -60, -200)),
     ShapeWave(0.0, 0.0105, 0.0105, (1000, 880, 300)),
@@ -157,13 +157,13 @@ PVC_RIGHT = _ventricular(700, -1050, 600, 0.40)
 
 TACHYCARDIA = Shape(
     (
-        ShapeWave(-0.042, 0.018, 0.018, (60, 430, -170)),
-        ShapeWave(0.0, 0.026, 0.032, (170, 1150, -420)),
-        ShapeWave(0.075, 0.022, 0.030, (-50, -330, 120)),
-        ShapeWave(0.285, 0.100, 0.075, (-100, -620, 220), 1.0),
+        ShapeWave(-0.040, 0.014, 0.014, (25, 175, -65)),
+        ShapeWave(0.0, 0.020, 0.020, (115, 870, -320)),
+        ShapeWave(0.055, 0.018, 0.020, (-70, -520, 190)),
+        ShapeWave(0.310, 0.080, 0.050, (-40, -305, 110), 1.0),
     )
 )
-"""Ventricular tachycardia: QRS and T run into one another."""
+"""Ventricular tachycardia: a wide R, a deep S, and a T wave that runs into the next beat."""
 
 FLUTTER = Shape(
     (
