@@ -1,7 +1,7 @@
 """One word for a whole record, as CinC 2017 asks: N, A, O or ~.
 
 A pure function of what both stages said second by second, so a file analysed in one go and a
-bed's night get their word the same way.
+bed's night get their word the same way. The coefficients come from ``models.training.record``.
 """
 
 from __future__ import annotations
@@ -13,12 +13,47 @@ from numpy.typing import NDArray
 
 RecordRhythm: TypeAlias = Literal["N", "A", "O", "~"]
 
-NOISY_BELOW = 0.38
-"""Mean p_usable under which a record is too noisy to name."""
+CLASSES: tuple[RecordRhythm, ...] = ("N", "A", "O", "~")
 SETTLE_SHARE = 1 / 3
 """First part of a record in which the streaming network is still making up its mind."""
-WEIGHTS = (1.0, 1.0, 1.0)
-"""Of normal, AF and other."""
+LEAST = 1e-4
+
+_WEIGHTS = (
+    (0.185, -0.173, -0.044, 0.031),
+    (-0.132, 0.222, -0.173, 0.083),
+    (-0.189, -0.062, 0.209, 0.042),
+    (0.166, -0.181, -0.047, 0.062),
+    (-0.143, 0.212, -0.1, 0.031),
+    (-0.339, 0.006, 0.342, -0.009),
+    (0.478, -0.501, 0.016, 0.006),
+    (-1.097, 1.356, -0.153, -0.105),
+    (-0.342, -0.081, 0.813, -0.39),
+    (0.742, 0.889, 1.89, -3.521),
+    (0.085, 0.078, 0.117, -0.279),
+    (-0.068, 0.005, 0.084, -0.021),
+    (-0.788, -1.362, 0.46, 1.69),
+    (0.181, 0.039, -0.026, -0.195),
+)
+"""Rows as in ``features``, columns as in ``CLASSES``."""
+_BIAS = (-1.101, -1.394, -1.256, 3.751)
+
+
+def features(
+    p_usable: NDArray[np.floating], probabilities: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """What the decision rests on, shape (14,). Arguments as in :func:`classify_record`.
+
+    Of normal, AF and other: mean log probability once settled, the last log probability, the
+    highest probability; of stage 1: mean, mean, lowest and highest log odds, share unusable.
+    """
+    judged = probabilities[np.isfinite(probabilities).all(axis=1)]
+    three = np.stack([judged[:, 0], judged[:, 1], judged[:, 2:].sum(axis=1)], axis=1)
+    settled = three[int(len(three) * SETTLE_SHARE) :]
+    logs = np.log(settled + LEAST)
+    usable = p_usable[np.isfinite(p_usable)]
+    odds = np.log((usable + 1e-3) / (1 - usable + 1e-3))
+    stage_1 = (usable.mean(), odds.mean(), odds.min(), (usable < 0.5).mean(), odds.max())
+    return np.concatenate([logs.mean(axis=0), logs[-1], settled.max(axis=0), stage_1])
 
 
 def classify_record(
@@ -30,16 +65,7 @@ def classify_record(
     normal, af, other, vt, vf; rows of NaN where stage 2 was not asked. VT and VF are "other".
     A record without a single judged second is ``~``.
     """
-    judged = probabilities[np.isfinite(probabilities).all(axis=1)]
-    if not len(judged) or not len(p_usable) or np.nanmean(p_usable) < NOISY_BELOW:
+    if not np.isfinite(p_usable).any() or not np.isfinite(probabilities).all(axis=1).any():
         return "~"
-    settled = judged[int(len(judged) * SETTLE_SHARE) :]
-    normal, af, other = (
-        float(np.log(np.clip(column, 1e-4, 1.0)).mean()) + float(np.log(weight))
-        for column, weight in zip(
-            (settled[:, 0], settled[:, 1], settled[:, 2:].sum(axis=1)), WEIGHTS, strict=True
-        )
-    )
-    if af >= max(normal, other):
-        return "A"
-    return "N" if normal >= other else "O"
+    scores = features(p_usable, probabilities) @ np.array(_WEIGHTS) + np.array(_BIAS)
+    return CLASSES[int(scores.argmax())]

@@ -3,7 +3,7 @@
 Only a handful of patients here ever fibrillate, so the figures are by patient-wise
 cross-validation, and positives are multiplied in every lawful way: both leads and their
 mixtures, polarity, gain, time stretched, joined to other patients' rhythms, and a synthetic
-share (narrow-band noise as VF, a distorted sine as flutter).
+share (``models.training.synthetic``) that brings in the shapes of many more patients.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from models.training.augment import Row, Ward
 from models.training.datasets import Recording, fold
 from models.training.loop import Plan, train
 from models.training.networks import VIEW_S, LethalTrunk, normalise, with_context
+from models.training.synthetic import beat_train, fibrillation, ventricular_beats
 
 NEITHER, VT, VF = 0, 1, 2
 IGNORED = -1
@@ -101,7 +102,14 @@ def sources(recordings: list[Recording]) -> list[Source]:
 class Stock:
     """Chunks drawn with fixed shares, so that rare rhythms are seen as often as common ones."""
 
-    shares = (("vf", 0.24), ("vt", 0.20), ("made", 0.06), ("mil", 0.08), ("neither", 0.42))
+    shares = (
+        ("vf", 0.20),
+        ("vt", 0.16),
+        ("made_vf", 0.08),
+        ("made_vt", 0.10),
+        ("mil", 0.06),
+        ("neither", 0.40),
+    )
 
     def __init__(self, groups: dict[str, list[Recording]], noise: list[Recording]) -> None:
         self.groups = {name: sources(recordings) for name, recordings in groups.items()}
@@ -111,6 +119,12 @@ class Stock:
             for kind in (VT, VF)
         }
         self.mil = [source for source in every if source.mil != NEITHER]
+        self.ventricular = [
+            row
+            for recordings in groups.values()
+            for r in recordings
+            for row in ventricular_beats(r)
+        ]
         self._noise = noise
 
     def batches(self, epoch: int, steps: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -133,8 +147,8 @@ class Stock:
             start = len(source.labels) - CHUNK_S
             row, labels = _chunk(source, start, ward.rng)
             return ward.vary(row, noisy=0.2, lowest_db=12), labels, source.mil
-        if what == "made":
-            return (*self._made(ward), NEITHER)
+        if what.startswith("made"):
+            return (*self._made(what == "made_vt", ward), NEITHER)
         if what in ("vf", "vt"):
             return (*self._positive(VF if what == "vf" else VT, ward), NEITHER)
         row, labels = self._negative(ward.rng)
@@ -169,34 +183,29 @@ class Stock:
         out[at] = IGNORED
         return joined.astype(np.float32), out
 
-    def _made(self, ward: Ward) -> tuple[Row, NDArray[np.int64]]:
-        """Synthetic VF or flutter behind a real rhythm."""
-        row, labels = self._negative(ward.rng)
-        at = int(ward.rng.integers(0, CHUNK_S - 6))
-        height = ward.rng.uniform(0.25, 1.0) * max(200.0, float(np.ptp(row)))
-        made = fibrillation(ward.rng, (CHUNK_S - at) * RATE_HZ) * height / 2
-        row = np.concatenate([row[: at * RATE_HZ], made]).astype(np.float32)
+    def _made(self, tachycardia: bool, ward: Ward) -> tuple[Row, NDArray[np.int64]]:
+        """Synthetic VT, VF or flutter within a real rhythm."""
+        rng = ward.rng
+        row, labels = self._negative(rng)
+        at = int(rng.integers(0, CHUNK_S - 6))
+        end = CHUNK_S if rng.random() < 0.6 else int(rng.integers(at + 5, CHUNK_S))
+        height = rng.uniform(0.4, 1.2) * max(300.0, float(np.ptp(row)))
+        samples = (end - at) * RATE_HZ
+        kind = VT if tachycardia else VF
+        if tachycardia or rng.random() < 0.3:
+            beats = self.ventricular[rng.integers(len(self.ventricular))]
+            period_s = rng.uniform(0.27, 0.55) if tachycardia else rng.uniform(0.18, 0.24)
+            made = beat_train(rng, beats[rng.integers(len(beats))], period_s, samples)
+        else:
+            made = fibrillation(rng, samples)
+            height *= rng.uniform(0.4, 1.0)
+        row = row.copy()
+        row[at * RATE_HZ : end * RATE_HZ] = made * height / 2
         labels = labels.copy()
+        labels[at:end] = kind
         labels[at : at + EDGE_S] = IGNORED
-        labels[at + EDGE_S :] = VF
+        labels[end : end + VIEW_S - 1] = IGNORED
         return ward.vary(row, noisy=0.4, lowest_db=12), labels
-
-
-def fibrillation(rng: np.random.Generator, samples: int) -> Row:
-    """Peaks near 1: an oscillation of 3.2-7 Hz whose rate, height and shape wander."""
-    time = np.arange(samples) / RATE_HZ
-    flutter = rng.random() < 0.35
-    spread = 0.1 if flutter else rng.uniform(0.5, 1.3)
-    knots = np.linspace(0, time[-1], max(4, int(time[-1] * 1.5)))
-    rate = rng.uniform(3.2, 5.5 if flutter else 7.0)
-    wander = np.interp(time, knots, rng.normal(0, spread, len(knots)))
-    phase = 2 * np.pi * np.cumsum(np.clip(rate + wander, 2.5, 9.0)) / RATE_HZ
-    height = np.interp(time, knots, rng.uniform(0.85 if flutter else 0.3, 1.0, len(knots)))
-    skew = rng.uniform(-0.4, 0.4)
-    wave = np.sin(phase) + skew * np.sin(2 * phase + rng.uniform(0, 2 * np.pi))
-    if not flutter:
-        wave += 0.3 * np.sin(phase * rng.uniform(0.55, 0.8) + rng.uniform(0, 2 * np.pi))
-    return (height * wave).astype(np.float32)
 
 
 def _quieten(row: Row, rng: np.random.Generator) -> Row:

@@ -23,12 +23,12 @@ from models.training.augment import Row, Ward, qrs_height
 from models.training.bundle import write_bundle
 from models.training.calm import is_held_out
 from models.training.datasets import Recording, load
-from models.training.lethal import fibrillation
 from models.training.loop import Plan, train
 from models.training.measure import cost_ms, stream_quality
 from models.training.networks import QualityNet, UsableGraph
 from models.training.quantize import Feeds, export, quantize
 from models.training.scores import challenge_f1
+from models.training.synthetic import fibrillation
 
 CONTEXT_S = 5
 BATCH = 128
