@@ -1,0 +1,63 @@
+"""The word for a whole record out of what both stages said each second."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.record_rhythm import CLASSES, classify_record, features
+
+
+def said(normal: float, af: float, other: float, seconds: int = 30) -> np.ndarray:
+    return np.tile([normal, af, other, 0.0, 0.0], (seconds, 1))
+
+
+GOOD = np.full(30, 0.99)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "word"),
+    [
+        (said(0.95, 0.02, 0.03), "N"),
+        (said(0.03, 0.94, 0.03), "A"),
+        (said(0.03, 0.03, 0.94), "O"),
+    ],
+)
+def test_clear_rhythm_of_a_clean_record(probabilities: np.ndarray, word: str) -> None:
+    assert classify_record(GOOD, probabilities) == word
+
+
+def test_record_of_noise_has_no_rhythm() -> None:
+    assert classify_record(np.full(30, 0.02), said(0.3, 0.3, 0.4)) == "~"
+
+
+def test_lethal_rhythm_counts_as_other() -> None:
+    lethal = np.tile([0.02, 0.02, 0.02, 0.5, 0.44], (30, 1))
+    assert classify_record(GOOD, lethal) == "O"
+
+
+def test_seconds_not_judged_are_left_out() -> None:
+    part = said(0.03, 0.94, 0.03)
+    part[10:14] = np.nan
+    assert classify_record(GOOD, part) == "A"
+    kept = np.delete(part, range(10, 14), axis=0)
+    np.testing.assert_array_equal(features(GOOD, part), features(GOOD, kept))
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 5])
+def test_nothing_judged_is_noise(seconds: int) -> None:
+    nothing = np.full((seconds, 5), np.nan)
+    assert classify_record(np.full(seconds, 0.9), nothing) == "~"
+    assert classify_record(np.full(seconds, np.nan), said(0.9, 0.05, 0.05, seconds)) == "~"
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    seconds=st.integers(1, 90),
+)
+def test_any_probabilities_have_a_word(seed: int, seconds: int) -> None:
+    rng = np.random.default_rng(seed)
+    probabilities = rng.dirichlet(np.full(5, 0.3), seconds)
+    assert classify_record(rng.random(seconds), probabilities) in CLASSES
