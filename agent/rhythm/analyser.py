@@ -13,7 +13,7 @@ import numpy as np
 
 from agent.rhythm.atrial import AtrialFibrillation, Irregularity
 from agent.rhythm.beats import BeatNamer, NamedBeat
-from agent.rhythm.fibrillation import WINDOW_S, Fibrillation, is_fibrillatory
+from agent.rhythm.fibrillation import WINDOW_S, Fibrillation
 from agent.rhythm.force import RhythmInForce
 from agent.rhythm.history import SignalHistory
 from agent.rhythm.limits import RhythmLimits
@@ -21,6 +21,7 @@ from agent.rhythm.rates import RateAlarms, SupraventricularRun
 from agent.rhythm.runs import Ectopy, VentricularRuns
 from agent.rhythm.standstill import Standstill, missed_beat
 from agent.rhythm.types import Finding, Rhythm, RhythmEvent
+from agent.rhythm.wave import is_fibrillatory
 from agent.signal.types import HOP, HOP_S, RATE_HZ, Hop, SecondVerdict, Signal, SignalState
 from models.inference import BeatNetwork, RhythmNetwork, RhythmProbabilities
 
@@ -32,7 +33,7 @@ WINDOW_SEEN = 15
 """Hops of a four-second window that must have been usable."""
 QUIET_SHARE = 0.3
 """Noise lower than this share of the patient's QRS could hide none: a standstill goes on."""
-QUIET_UV = 150.0
+QUIET_UV = (150.0, 300.0)
 """The same before a QRS was seen, and at most."""
 
 
@@ -133,15 +134,15 @@ class RhythmAnalyser:
         if HOLD_S <= self._unseen_s < HOLD_S + HOP_S:
             for held in (self._standstill, self._fibrillation, self._rates):
                 out += held.lose(hop.start_s, hop.end_s)
-            out += self._runs.stop(hop.end_s)
+            out += self._runs.lose(hop.end_s)
         return out
 
     def _quiet(self, hop: Hop) -> bool:
         """Whether the last second's noise is too low to hide a QRS in it."""
         second = self._history.window(hop.index * HOP + HOP - RATE_HZ, hop.index * HOP + HOP)
         height = float(np.ptp(second))  # NaN, so not quiet, where a sample is missing
-        usual = float(np.median(self._height)) * QUIET_SHARE if self._height else QUIET_UV
-        return height < min(usual, QUIET_UV)
+        usual = float(np.median(self._height)) * QUIET_SHARE if self._height else QUIET_UV[0]
+        return height < min(usual, QUIET_UV[1])
 
     def _beats(self, named: Sequence[NamedBeat], found_s: float) -> list[RhythmEvent]:
         out: list[RhythmEvent] = []
@@ -179,6 +180,7 @@ class RhythmAnalyser:
         if sum(self._seen) >= WINDOW_SEEN:
             found = self._fibrillation.second(self._window(hop), self._recent, hop.end_s)
             out += found
+            out += self._runs.wave(self._fibrillation.tachycardia, hop.end_s)
             for finding in found:
                 if finding.ended_s is None:
                     out += self._standstill.asystole.end(finding.onset_s, hop.end_s)

@@ -1,9 +1,7 @@
-"""Ventricular fibrillation and flutter out of the wave itself. Stands alone without a network.
+"""VF and flutter, second by second: the wave's own word, and stage 2's where it runs.
 
-A normal ECG is calm most of the time and steep for a moment in each beat; a fibrillating or
-fluttering ventricle writes a wave without isoelectric line, never calm and nowhere much steeper
-than elsewhere, three to nine times a second. Four figures of the last four seconds say so; the
-leakage is that of the "VF filter" (Kuo and Dillman 1978). Bounds: docs/rhythm.md.
+The rule stands alone without a network. Stage 2 adds what the rule cannot tell: whether a wave
+without isoelectric line is a fibrillation or a fast ventricular tachycardia.
 """
 
 from __future__ import annotations
@@ -11,42 +9,50 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from itertools import pairwise
-
-import numpy as np
 
 from agent.rhythm.beats import NamedBeat
 from agent.rhythm.episode import Episode
 from agent.rhythm.types import Finding, FindingKind
-from agent.signal.types import RATE_HZ, Signal
+from agent.rhythm.wave import is_fibrillatory
+from agent.signal.types import Signal
 from models.inference import RhythmProbabilities
 
 WINDOW_S = 4
 """The wave must last so long (usual definition)."""
-HEIGHT_UV = 200.0
-"""Lower is no fibrillatory wave but standstill with noise (fine VF is 0.1-0.2 mV and higher)."""
-STEEPNESS = 3.6
-"""98th percentile of the slope over its mean: 2.5-3.4 in VF and flutter, 5-14 in beats."""
-CALM = 0.48
-"""Share of samples under a fifth of their second's peak: 0.15-0.45 in VF, 0.5-0.95 in beats."""
-LEAKAGE = 0.80
-"""What is left of the wave after a notch at its mean frequency: 1 in noise, 0 in a sine."""
-CROSSINGS = (5.0, 24.0)
-"""Zero crossings per second: under these it is a slow wide rhythm, over these it is noise."""
-NEEDED = 1
-"""Seconds in a row whose window must be a fibrillatory wave."""
-GONE = 3
-"""Seconds in a row whose window must be none, to end it."""
+GONE_S = 3
+"""Seconds in a row without such a wave that end it."""
+TURNED_S = 5
+"""Seconds in a row that speak for the other of VF and VT before the one becomes the other."""
+P_VF = 0.5
+P_VF_S = 3
+"""Stage 2's VF probability, for so many seconds in a row, that is believed without the rule."""
+P_DOUBT = 0.05
+"""Stage 2's VF and VT probability under which the rule needs a second window."""
+RULE_CONFIDENCE = 0.9
+"""Share of the rule's positive windows on vfdb that are VF, flutter or VT (0.93)."""
 ORGANISED_BEATS = 4
 ORGANISED_SPREAD = 1.25
 """Longest over shortest RR interval of a regular row."""
 ORGANISED_BPM = 180.0
-P_ALONE = 0.90
-"""Stage 2's probability that is believed without the rule."""
-P_AGAINST = 0.05
-"""Stage 2's probability under which the rule needs a second window more."""
-P_SECONDS = 3
-"""Seconds in a row for which stage 2 must say so."""
+
+
+class Says(Enum):
+    """What a second says."""
+
+    NOTHING = auto()
+    VF = auto()
+    VT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class WaveTachycardia:
+    """A ventricular tachycardia without isoelectric line, told from VF by stage 2."""
+
+    onset_s: float
+    confidence: float
+    judged_by: str
 
 
 def is_organised(beats: Sequence[NamedBeat], since_s: float) -> bool:
@@ -67,68 +73,14 @@ def is_organised(beats: Sequence[NamedBeat], since_s: float) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Wave:
-    """Figures of a window, see the bounds above."""
-
-    height_uv: float
-    steepness: float
-    calm: float
-    leakage: float
-    crossings_hz: float
-
-    @property
-    def fibrillating(self) -> bool:
-        """Whether all of them lie where VF and flutter do."""
-        return (
-            self.height_uv >= HEIGHT_UV
-            and self.steepness < STEEPNESS
-            and self.calm < CALM
-            and self.leakage < LEAKAGE
-            and CROSSINGS[0] <= self.crossings_hz <= CROSSINGS[1]
-        )
-
-
-def is_fibrillatory(window: Signal) -> bool:
-    """Whether a window, shape (n * 250,), is one fibrillatory wave; cheapest figures first."""
-    slope = np.abs(np.diff(window))
-    mean_slope = float(slope.mean())
-    if not mean_slope > 0.0:  # also where a sample is missing
-        return False
-    rank = int(0.98 * len(slope))
-    if float(np.partition(slope, rank)[rank]) >= STEEPNESS * mean_slope:
-        return False
-    return measure(window).fibrillating
-
-
-def measure(window: Signal) -> Wave:
-    """The figures of a window, shape (n * 250,), without missing samples."""
-    wave = window - np.median(window)
-    size = np.abs(wave)
-    slope = np.abs(np.diff(wave))
-    seconds = size.reshape(-1, RATE_HZ)
-    total = float(size.sum()) + 1e-6
-    half_period = int(np.clip(round(np.pi * total / (float(slope.sum()) + 1e-6)), 2, RATE_HZ))
-    early, late = wave[:-half_period], wave[half_period:]
-    rank = int(0.98 * len(slope))
-    centred = wave - wave.mean()
-    return Wave(
-        height_uv=2.0 * float(np.percentile(size, 95)),
-        steepness=float(np.partition(slope, rank)[rank]) / (float(slope.mean()) + 1e-9),
-        calm=float((seconds < 0.2 * seconds.max(1, keepdims=True)).mean()),
-        leakage=float(np.abs(early + late).sum())
-        / (float(np.abs(early).sum() + np.abs(late).sum()) + 1e-6),
-        crossings_hz=float(np.count_nonzero(centred[1:] * centred[:-1] < 0)) / len(seconds),
-    )
-
-
 class Fibrillation:
-    """VF, second by second: the rule, and stage 2 where it runs."""
+    """At most one of VF (a finding of its own) and VT by the wave (``tachycardia``) at a time."""
 
     def __init__(self) -> None:
         self.episode = Episode(FindingKind.VF)
-        self._for = 0
-        self._against = 0
+        self.tachycardia: WaveTachycardia | None = None
+        self._rows = dict.fromkeys(Says, 0)
+        self._doubted = 0
         self._likely = 0
         self._last: RhythmProbabilities | None = None
         self._judge = "rules"
@@ -137,32 +89,69 @@ class Fibrillation:
         """Stage 2's word on the newest second."""
         self._last = probabilities
         self._judge = judged_by
-        self._likely = self._likely + 1 if probabilities.vf >= P_ALONE else 0
+        self._likely = self._likely + 1 if probabilities.vf >= P_VF else 0
 
     def gap(self) -> None:
         """Unusable signal: what was counted before it no longer counts."""
-        self._for = self._likely = 0
+        self._rows = dict.fromkeys(Says, 0)
+        self._likely = self._doubted = 0
         self._last = None
 
     def lose(self, at_s: float, found_s: float) -> list[Finding]:
         """The signal has been unusable for too long to say that it still fibrillates."""
+        self.tachycardia = None
         return self.episode.end(at_s, found_s)
 
     def second(self, window: Signal, beats: Sequence[NamedBeat], end_s: float) -> list[Finding]:
         """A further second, which ends the window of WINDOW_S seconds; the newest beats."""
-        rule = is_fibrillatory(window) and not is_organised(beats, end_s - WINDOW_S)
-        network = self._likely >= P_SECONDS
-        doubted = self._last is not None and self._last.vf < P_AGAINST
-        self._for = self._for + 1 if rule else 0
-        if network or self._for >= NEEDED + doubted:
-            self._against = 0
-            return self.episode.begin(
-                end_s - (WINDOW_S if rule else P_SECONDS),
-                end_s,
-                confidence=self._last.vf if network and self._last else 0.8,
-                judged_by=self._judge if network else "rules",
-            )
-        self._against = 0 if rule else self._against + 1
-        if self.episode.open and self._against >= GONE:
-            return self.episode.end(end_s - GONE, end_s)
+        says, span_s = self._says(window, beats, end_s)
+        for kind in Says:
+            self._rows[kind] = self._rows[kind] + 1 if kind is says else 0
+        going = self._going
+        if going is Says.NOTHING:
+            return self._begin(says, end_s - span_s, end_s)
+        if self._rows[Says.NOTHING] >= GONE_S:
+            return self._end(end_s - GONE_S, end_s)
+        if says not in (going, Says.NOTHING) and self._rows[says] >= TURNED_S:
+            turned_s = end_s - TURNED_S
+            return self._end(turned_s, end_s) + self._begin(says, turned_s, end_s)
         return []
+
+    @property
+    def _going(self) -> Says:
+        if self.episode.open:
+            return Says.VF
+        return Says.NOTHING if self.tachycardia is None else Says.VT
+
+    def _says(self, window: Signal, beats: Sequence[NamedBeat], end_s: float) -> tuple[Says, float]:
+        """What this second says, and how far back it speaks."""
+        p = self._last
+        organised = is_organised(beats, end_s - WINDOW_S)
+        if organised or not is_fibrillatory(window):
+            self._doubted = 0
+            believed = self._likely >= P_VF_S and not organised
+            return (Says.VF if believed else Says.NOTHING), P_VF_S
+        if p is None:
+            return Says.VF, WINDOW_S
+        if p.vf + p.vt < P_DOUBT and self._going is Says.NOTHING:
+            self._doubted += 1
+            return (Says.VF if self._doubted > 1 else Says.NOTHING), WINDOW_S
+        return (Says.VT if p.vt > p.vf else Says.VF), WINDOW_S
+
+    def _begin(self, says: Says, onset_s: float, found_s: float) -> list[Finding]:
+        p = self._last
+        if says is Says.VT and p is not None:
+            self.tachycardia = WaveTachycardia(onset_s, p.vt, self._judge)
+        if says is not Says.VF:
+            return []
+        believed = p is not None and p.vf >= P_VF
+        return self.episode.begin(
+            onset_s,
+            found_s,
+            confidence=p.vf if p is not None and believed else RULE_CONFIDENCE,
+            judged_by=self._judge if believed else "rules",
+        )
+
+    def _end(self, ended_s: float, found_s: float) -> list[Finding]:
+        self.tachycardia = None
+        return self.episode.end(ended_s, found_s)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from support.rhythm_hops import Strip, analyse
 
-from agent.rhythm.fibrillation import is_fibrillatory, measure
 from agent.rhythm.types import FindingKind, Rhythm
+from agent.rhythm.wave import is_fibrillatory, measure
 from agent.signal.types import RATE_HZ, SignalState
 from models.inference import ModelId, RhythmProbabilities
 
@@ -91,10 +91,25 @@ class Says:
 
 
 def test_stage_2_alone_is_believed_when_it_is_sure_for_seconds() -> None:
-    told = analyse(Strip().sinus(20), rhythm_network=Says(vf=0.97, normal=0.03))
-    (vf,) = told.found(VF)
+    unruly = Strip()
+    for k in range(30):
+        unruly.beat((0.5, 0.9, 0.7, 0.4)[k % 4])
+    (vf,) = analyse(unruly, rhythm_network=Says(vf=0.97, normal=0.03)).found(VF)
     assert vf.judged_by == "stub 1"
-    assert VF not in analyse(Strip().sinus(20), rhythm_network=Says(vf=0.6, normal=0.4)).kinds()
+    assert VF not in analyse(unruly, rhythm_network=Says(vf=0.3, normal=0.7)).kinds()
+
+
+def test_a_steady_row_of_equal_beats_is_no_vf_whoever_says_so() -> None:
+    assert VF not in analyse(Strip().sinus(20), rhythm_network=Says(vf=0.97, normal=0.03)).kinds()
+
+
+def test_stage_2_tells_a_tachycardia_without_isoelectric_line_from_vf() -> None:
+    strip = Strip().sinus(20).fibrillating(15, 3.4).sinus(20)
+    told = analyse(strip, rhythm_network=Says(vt=0.8, vf=0.1, normal=0.1))
+    (vt,) = told.found(FindingKind.VT)
+    assert (vt.judged_by, vt.found_s - 20.0 <= 5.0) == ("stub 1", True)
+    assert told.ended(FindingKind.VT)
+    assert VF not in told.kinds()
 
 
 def test_stage_2_against_it_delays_the_rule_and_does_not_silence_it() -> None:

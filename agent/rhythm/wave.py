@@ -1,0 +1,82 @@
+"""What the wave itself says: does it fibrillate or flutter? No beat and no network is needed.
+
+A normal ECG is calm most of the time and steep for a moment in each beat; a fibrillating or
+fluttering ventricle writes a wave without isoelectric line, never calm and nowhere much steeper
+than elsewhere, three to nine times a second. The leakage is that of the "VF filter" (Kuo and
+Dillman 1978). Bounds: docs/rhythm.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from agent.signal.types import RATE_HZ, Signal
+
+HEIGHT_UV = 200.0
+"""Lower is no fibrillatory wave but standstill with noise (fine VF is 0.1-0.2 mV and higher)."""
+STEEPNESS = 3.6
+"""98th percentile of the slope over its mean: 2.5-3.4 in VF and flutter, 5-14 in beats."""
+CALM = 0.48
+"""Share of samples under a fifth of their second's peak: 0.15-0.45 in VF, 0.5-0.95 in beats."""
+LEAKAGE = 0.80
+"""What is left of the wave after a notch at its mean frequency: 1 in noise, 0 in a sine."""
+CROSSINGS = (5.0, 24.0)
+"""Zero crossings per second: under these it is a slow wide rhythm, over these it is noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """Figures of a window, see the bounds above."""
+
+    height_uv: float
+    steepness: float
+    calm: float
+    leakage: float
+    crossings_hz: float
+
+    @property
+    def fibrillating(self) -> bool:
+        """Whether all of them lie where VF and flutter do."""
+        return (
+            self.height_uv >= HEIGHT_UV
+            and self.steepness < STEEPNESS
+            and self.calm < CALM
+            and self.leakage < LEAKAGE
+            and CROSSINGS[0] <= self.crossings_hz <= CROSSINGS[1]
+        )
+
+
+def measure(window: Signal) -> Wave:
+    """The figures of a window, shape (n * 250,), without missing samples."""
+    wave = window - np.median(window)
+    size = np.abs(wave)
+    slope = np.abs(np.diff(wave))
+    seconds = size.reshape(-1, RATE_HZ)
+    total = float(size.sum()) + 1e-6
+    half_period = int(np.clip(round(np.pi * total / (float(slope.sum()) + 1e-6)), 2, RATE_HZ))
+    early, late = wave[:-half_period], wave[half_period:]
+    centred = wave - wave.mean()
+    return Wave(
+        height_uv=2.0 * float(np.percentile(size, 95)),
+        steepness=_steepness(slope),
+        calm=float((seconds < 0.2 * seconds.max(1, keepdims=True)).mean()),
+        leakage=float(np.abs(early + late).sum())
+        / (float(np.abs(early).sum() + np.abs(late).sum()) + 1e-6),
+        crossings_hz=float(np.count_nonzero(centred[1:] * centred[:-1] < 0)) / len(seconds),
+    )
+
+
+def _steepness(slope: Signal) -> float:
+    rank = int(0.98 * len(slope))
+    return float(np.partition(slope, rank)[rank]) / (float(slope.mean()) + 1e-9)
+
+
+def is_fibrillatory(window: Signal) -> bool:
+    """Whether a window, shape (n * 250,), is one fibrillatory wave; NaN in it: no."""
+    slope = np.abs(np.diff(window))
+    # Almost every window ends here, or is missing samples: the other figures are not needed.
+    if not _steepness(slope) < STEEPNESS:
+        return False
+    return measure(window).fibrillating
