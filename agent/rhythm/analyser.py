@@ -177,7 +177,7 @@ class RhythmAnalyser:
 
     def _second(self, hop: Hop) -> list[RhythmEvent]:
         out: list[RhythmEvent] = []
-        if sum(self._seen) >= WINDOW_SEEN:
+        if len(self._seen) == self._seen.maxlen and sum(self._seen) >= WINDOW_SEEN:
             found = self._fibrillation.second(self._window(hop), self._recent, hop.end_s)
             out += found
             out += self._runs.wave(self._fibrillation.tachycardia, hop.end_s)
