@@ -28,7 +28,9 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--scenario", default="default", show_default=True, help="What the patient has.")
+@click.option(
+    "--scenario", default="default", show_default=True, help="A name of --list, or a TOML file."
+)
 @click.option("--record", help="Play this recording (WFDB, EDF+ or CSV) instead of a scenario.")
 @click.option("--port", type=click.IntRange(1, 65535), help="TCP port of the demo's MQTT broker.")
 @click.option("--data", type=click.Path(path_type=Path), help="Keep everything in this folder.")
@@ -46,23 +48,22 @@ def demo(
 
     Without a terminal (output piped) vitals and alarms are printed as lines.
     """
-    from drivers.scenario import scenario_names
+    from drivers.samples import DriverError
+    from drivers.scenario import load_scenario, scenario_names
 
-    known = scenario_names()
     if list_scenarios:
-        for name, text in known.items():
+        for name, text in scenario_names().items():
             click.echo(f"{name:28} {text}")
         return
-    if scenario not in known:
-        _stop(f"no scenario is called {scenario!r}; wardbeat demo --list shows all")
     from agent.demo import DemoError, running
 
     try:
+        load_scenario(scenario)
         with running(scenario, record, port, data) as started:
             subscribe = f"mosquitto_sub -p {started.port} -t 'wardbeat/v1/#' -v"
             click.echo(f"Any MQTT client can listen in: {subscribe}", err=True)
             _watch(started.feed, None, seconds, sound=True)
-    except DemoError as error:
+    except (DemoError, DriverError) as error:
         _stop(str(error))
 
 

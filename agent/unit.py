@@ -26,7 +26,7 @@ from agent.networks import Networks
 from agent.networks import load as load_networks
 from agent.outlets import Outlets
 from agent.stamps import Stamper
-from agent.store import Retention, Store, StoreError, StoreOptions
+from agent.store import Retention, Store, StoreError, StoreHealth, StoreOptions
 from agent.supervisor import supervise
 from drivers import catalogue as drivers
 from drivers.samples import Driver, DriverError
@@ -70,6 +70,7 @@ class Unit:
         self._since_ns = self._clock.utc_ns()
         self._networks = Networks()
         self._publisher: Publisher | None = None
+        self._broker_up = False
 
     async def run(self) -> None:
         """Start everything, serve until told to stop, stop everything."""
@@ -163,6 +164,8 @@ class Unit:
 
     def _on_link(self, up: bool, reason: str) -> None:
         log.info("broker: %s", reason or ("connected" if up else "not connected"))
+        self._broker_up = up
+        self._outlets.unit(self._state())
         condition = Condition("broker_unreachable", not up, self._clock.utc_ns(), detail=reason)
         self._soon(self._tell_all(condition))
 
@@ -221,8 +224,19 @@ class Unit:
             models=model_infos(self._networks),
             beds=tuple(self._beds),
             buffer=health.buffer(),
-            health={f"falls {name}": float(count) for name, count in self._falls.items()},
+            health=self._health_figures(health),
         )
+
+    def _health_figures(self, store: StoreHealth) -> dict[str, float]:
+        """Numbers a person or a central station may want to watch."""
+        figures = {
+            "store_lag_s": store.lag_s,
+            "dropped_samples": float(store.dropped_samples),
+            **{f"falls of {name}": float(count) for name, count in self._falls.items()},
+        }
+        if self._publisher is not None:
+            figures["broker_connected"] = float(self._broker_up)
+        return figures
 
     def _bed_states(self) -> Iterable[BedState]:
         return [bed.state() for bed in self._beds.values()]

@@ -203,7 +203,7 @@ class AlarmEngine:
         entry.resume_until_ns = entry.over_ns = None
         entry.present = True
         if entry.alarm.state is AlarmState.ACTIVE:
-            return []
+            return self._know_better(entry, condition.detail)
         entry.alarm = replace(
             entry.alarm,
             state=AlarmState.ACTIVE,
@@ -213,6 +213,13 @@ class AlarmEngine:
             confidence=condition.confidence,
             judged_by=condition.judged_by,
         )
+        return [self._change(entry.alarm, Phase.UPDATE)]
+
+    def _know_better(self, entry: _Entry, detail: str) -> list[AlarmChange]:
+        """The cause became known after the alarm was raised: told once, not at every retry."""
+        if not detail or entry.alarm.remedy != self._catalogue[entry.alarm.code].remedy:
+            return []
+        entry.alarm = replace(entry.alarm, remedy=detail)
         return [self._change(entry.alarm, Phase.UPDATE)]
 
     def _over(self, entry: _Entry, ended_ns: int) -> list[AlarmChange]:

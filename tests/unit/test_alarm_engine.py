@@ -188,6 +188,16 @@ def test_lethal_alarms_cannot_be_switched_off() -> None:
         configured(("afib",), ())
 
 
+def test_cause_that_becomes_known_later_is_told_once() -> None:
+    alarms = engine()
+    report(alarms, "device_lost", True, 0)
+    for at_s, why in ((1, "port is missing"), (2, "port is busy")):
+        now = T0 + at_s * S
+        changes = alarms.condition(Condition("device_lost", True, now, detail=why), now)
+        assert phases(changes) == ([("device_lost", Phase.UPDATE)] if at_s == 1 else [])
+    assert alarms.alarms[0].remedy == "port is missing"
+
+
 def test_disabled_alarm_never_starts() -> None:
     alarms = AlarmEngine(configured(("af",), ()), ids())
     assert report(alarms, "af", True, 0) == []
