@@ -6,10 +6,14 @@ bed's night get their word the same way. The coefficients come from ``models.tra
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import astuple
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from models.inference import RhythmProbabilities
 
 RecordRhythm: TypeAlias = Literal["N", "A", "O", "~"]
 
@@ -41,7 +45,7 @@ _BIAS = (-1.101, -1.394, -1.256, 3.751)
 def features(
     p_usable: NDArray[np.floating], probabilities: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    """What the decision rests on, shape (14,). Arguments as in :func:`classify_record`.
+    """What the decision rests on, shape (14,). Arrays as in :func:`classify_record`.
 
     Of normal, AF and other: mean log probability once settled, the last log probability, the
     highest probability; of stage 1: mean, mean, lowest and highest log odds, share unusable.
@@ -57,15 +61,20 @@ def features(
 
 
 def classify_record(
-    p_usable: NDArray[np.floating], probabilities: NDArray[np.floating]
+    p_usable: Sequence[float] | NDArray[np.floating],
+    probabilities: Sequence[RhythmProbabilities] | NDArray[np.floating],
 ) -> RecordRhythm:
     """The record's class.
 
-    ``p_usable``: shape (seconds,), stage 1. ``probabilities``: shape (seconds, 5), stage 2's
-    normal, af, other, vt, vf; rows of NaN where stage 2 was not asked. VT and VF are "other".
-    A record without a single judged second is ``~``.
+    ``p_usable``: stage 1, each second. ``probabilities``: stage 2 of the seconds that it was
+    asked for, or an array of shape (seconds, 5): normal, af, other, vt, vf, rows of NaN where it
+    was not. VT and VF are "other". A record without a single judged second is ``~``.
     """
-    if not np.isfinite(p_usable).any() or not np.isfinite(probabilities).all(axis=1).any():
+    usable = np.asarray(p_usable, np.float64)
+    judged = np.array(
+        [astuple(row) if isinstance(row, RhythmProbabilities) else row for row in probabilities]
+    ).reshape(-1, 5)
+    if not np.isfinite(usable).any() or not np.isfinite(judged).all(axis=1).any():
         return "~"
-    scores = features(p_usable, probabilities) @ np.array(_WEIGHTS) + np.array(_BIAS)
+    scores = features(usable, judged) @ np.array(_WEIGHTS) + np.array(_BIAS)
     return CLASSES[int(scores.argmax())]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.inference import RhythmProbabilities
 from models.record_rhythm import CLASSES, classify_record, features
 
 
@@ -27,6 +28,12 @@ GOOD = np.full(30, 0.99)
 )
 def test_clear_rhythm_of_a_clean_record(probabilities: np.ndarray, word: str) -> None:
     assert classify_record(GOOD, probabilities) == word
+
+
+def test_what_stage_2_gave_may_be_handed_on_as_it_is() -> None:
+    row = RhythmProbabilities(normal=0.03, af=0.94, other=0.03, vt=0.0, vf=0.0)
+    assert classify_record([0.99] * 30, [row] * 25) == "A"
+    assert classify_record([0.2] * 30, []) == "~"
 
 
 def test_record_of_noise_has_no_rhythm() -> None:
