@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ class Missing:
 
 
 Part: TypeAlias = Counts | Missing
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
 def _length(parts: Sequence[Part]) -> int:
@@ -144,10 +146,10 @@ class CountedStream:
             self._lay(self._counter.settle(self._numbers(), self._held[-1].host_ns))
 
     def _numbers(self) -> NDArray[np.integer]:
-        return np.concatenate([batch.counters for batch in self._held])
+        return _joined([batch.counters for batch in self._held])
 
     def _lay(self, losses: Losses) -> None:
-        counts = np.concatenate([batch.counts for batch in self._held])
+        counts = _joined([batch.counts for batch in self._held])
         before, doubted, host_ns = losses.before, losses.doubted, self._held[-1].host_ns
         if self._cause is not None and self._axis.clock.started:
             self._axis.rejoin(
@@ -156,7 +158,7 @@ class CountedStream:
                 self._cause,
                 first=self._least_delayed_start(before),
             )
-        elif doubted is None:
+        elif doubted is None or before is None:
             self._axis.arrive(_parts(counts, before, losses.exact), host_ns)
         else:
             self._axis.arrive(_parts(counts[:doubted], before[:doubted], losses.exact), host_ns)
@@ -167,18 +169,24 @@ class CountedStream:
         self._cause = None
         self._held.clear()
 
-    def _least_delayed_start(self, before: NDArray[np.int64]) -> int:
+    def _least_delayed_start(self, before: NDArray[np.int64] | None) -> int:
         """Where the held packets begin on the axis, by the one read of them that came soonest."""
-        laid = np.cumsum(before + 1)
-        ends = np.cumsum([len(batch.counters) for batch in self._held])
-        return min(
-            self._axis.clock.index_at(batch.host_ns) + 1 - int(laid[end - 1])
-            for batch, end in zip(self._held, ends.tolist(), strict=True)
-        )
+        starts, end = [], 0
+        for batch in self._held:
+            end += len(batch.counters)
+            laid = end if before is None else end + int(before[:end].sum())
+            starts.append(self._axis.clock.index_at(batch.host_ns) + 1 - laid)
+        return min(starts)
 
 
-def _parts(counts: Counts, before: NDArray[np.int64], exact: bool) -> list[Part]:
+def _joined(arrays: list[NDArray[_Scalar]]) -> NDArray[_Scalar]:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def _parts(counts: Counts, before: NDArray[np.int64] | None, exact: bool) -> list[Part]:
     """Runs of samples and, between them, what is missing."""
+    if before is None:
+        return [counts]
     parts: list[Part] = []
     start = 0
     for jump in np.flatnonzero(before).tolist():

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 SLEW_NS = 500_000
 """The most a stamp may be moved by one observation: small beside a sample at 250 Hz."""
@@ -27,6 +27,9 @@ BIN_NS = 1_000_000_000
 WINDOW_BINS = 120
 """Two minutes: long beside 16 ms of USB jitter (0.1 ms a minute is 2 ppm), short beside the
 minutes in which a crystal warms."""
+
+SETTLED_BINS, REFIT_BINS = 30, 5
+"""The slope is found anew each second at first, later every five: it hardly changes any more."""
 
 OFFSET_BINS = 32
 """The offset follows the least delayed packet of the last half minute or so."""
@@ -53,8 +56,7 @@ NOISE_FLOOR_NS = 50_000.0
 """No host stamps an arrival better than this, so no fit is believed beyond it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Point:
+class _Point(NamedTuple):
     device_ns: float
     host_ns: float
 
@@ -91,6 +93,7 @@ class _Envelope:
         self._limit = limit
         self._closed: deque[_Point] = deque(maxlen=WINDOW_BINS)
         self._closed_offset = math.inf
+        self._bins_closed = 0
         self._bin: int | None = None
         self._least: _Point | None = None
 
@@ -111,21 +114,25 @@ class _Envelope:
         return point.host_ns - self.slope * point.device_ns
 
     def _refit(self) -> None:
-        points = list(self._closed)
-        if len(points) >= FIT_BINS:
-            span = points[-1].device_ns - points[0].device_ns
-            left, right = _lower_hull_edge(points)
-            slope = (right.host_ns - left.host_ns) / (right.device_ns - left.device_ns)
-            offset = left.host_ns - slope * left.device_ns
-            above = sum(p.host_ns - slope * p.device_ns - offset for p in points)
-            noise = above / (len(points) - 2) + NOISE_FLOOR_NS
-            fit_sd = 2.0 * noise / (span * math.sqrt(len(points)))
-            weight = self._prior_sd**2 / (self._prior_sd**2 + fit_sd**2)
-            believed = self._prior + weight * (slope - self._prior)
-            self.slope = min(max(believed, 1.0 - self._limit), 1.0 + self._limit)
-            self.slope_sd = math.sqrt(weight) * fit_sd
+        self._bins_closed += 1
+        settled = self._bins_closed > SETTLED_BINS
+        if len(self._closed) >= FIT_BINS and not (settled and self._bins_closed % REFIT_BINS):
+            self._fit_slope(list(self._closed))
         recent = islice(reversed(self._closed), OFFSET_BINS)
         self._closed_offset = min(self._residual(point) for point in recent)
+
+    def _fit_slope(self, points: list[_Point]) -> None:
+        span = points[-1].device_ns - points[0].device_ns
+        left, right = _lower_hull_edge(points)
+        slope = (right.host_ns - left.host_ns) / (right.device_ns - left.device_ns)
+        offset = left.host_ns - slope * left.device_ns
+        above = sum(point.host_ns - slope * point.device_ns - offset for point in points)
+        noise = above / (len(points) - 2) + NOISE_FLOOR_NS
+        fit_sd = 2.0 * noise / (span * math.sqrt(len(points)))
+        weight = self._prior_sd**2 / (self._prior_sd**2 + fit_sd**2)
+        believed = self._prior + weight * (slope - self._prior)
+        self.slope = min(max(believed, 1.0 - self._limit), 1.0 + self._limit)
+        self.slope_sd = math.sqrt(weight) * fit_sd
 
 
 class StreamClock:

@@ -17,6 +17,9 @@ HOLD_NS = 250_000_000
 """How long packets are held back when a silence could hide a whole turn of the counter: a backlog
 that a stalled USB hub or a busy host delivers late is here by then, a lost packet never is."""
 
+LONGEST_QUICK = 1024
+"""Packets of one batch that are compared with an unbroken sequence at once."""
+
 LINKED_LIMIT_NS = 30_000_000_000
 """On a standing link device and host time may part this far: packets may queue, not vanish."""
 
@@ -34,8 +37,8 @@ PERIOD_SAMPLES = 8192
 class Losses:
     """What is missing before each packet of a batch."""
 
-    before: NDArray[np.int64]
-    """Packets lost just before packet i, shape (n,)."""
+    before: NDArray[np.int64] | None
+    """Packets lost just before packet i, shape (n,); None where none is."""
     exact: bool = True
     """False where counter and arrival times agree too badly to be sure of the turns."""
     doubted: int | None = None
@@ -45,8 +48,8 @@ class Losses:
 class Counter:
     """Losses by a packet counter that wraps, its turns told apart by arrival times.
 
-    ``rate_hz`` is packets per second, ``modulus`` the counter's period. Arrival times need be
-    right only to half a turn (0.5 s at 250 Hz and 256).
+    ``rate_hz`` is packets per second, ``modulus`` the counter's period, up to 256. Arrival times
+    need be right only to half a turn (0.5 s at 250 Hz and 256).
     """
 
     def __init__(self, rate_hz: float, *, modulus: int = 256) -> None:
@@ -56,6 +59,7 @@ class Counter:
         self._judged_ns = 0
         self._held_ns: int | None = None
         self._held_excess = 0.0
+        self._turns = bytes(range(modulus)) * (LONGEST_QUICK // modulus + 2)
 
     def start(self) -> None:
         """A new session, or a restarted device: the next packet has nothing before it."""
@@ -84,22 +88,33 @@ class Counter:
 
     def _counted(
         self, counters: NDArray[np.integer], host_ns: int
-    ) -> tuple[NDArray[np.int64], float]:
+    ) -> tuple[NDArray[np.int64] | None, float]:
         """Losses by the counter alone, and how many more packets the time would have held."""
-        before = np.zeros(len(counters), np.int64)
-        numbers = counters.astype(np.int64)
-        before[1:] = (numbers[1:] - numbers[:-1] - 1) % self._modulus
+        before = None if self._in_sequence(counters) else self._jumps(counters)
         if self._previous is None:
             return before, 0.0
-        before[0] = (numbers[0] - self._previous - 1) % self._modulus
         passed = (host_ns - self._judged_ns) * 1e-9 * self._rate_hz
-        return before, passed - len(counters) - float(before.sum())
+        lost = 0 if before is None else int(before.sum())
+        return before, passed - len(counters) - lost
+
+    def _in_sequence(self, counters: NDArray[np.integer]) -> bool:
+        """True where nothing is missing: nearly always, so it is found out in one comparison."""
+        count, first = len(counters), int(counters[0])
+        if self._previous is not None and first != (self._previous + 1) % self._modulus:
+            return False
+        expected = self._turns[first : first + count]
+        return count <= LONGEST_QUICK and counters.astype(np.uint8).tobytes() == expected
+
+    def _jumps(self, counters: NDArray[np.integer]) -> NDArray[np.int64]:
+        numbers = counters.astype(np.int64)
+        previous = numbers[0] - 1 if self._previous is None else self._previous
+        return (np.diff(numbers, prepend=previous) - 1) % self._modulus
 
     def _accept(
         self,
         counters: NDArray[np.integer],
         host_ns: int,
-        before: NDArray[np.int64],
+        before: NDArray[np.int64] | None,
         excess: float,
     ) -> Losses:
         turns = max(0, round(excess / self._modulus))
@@ -107,8 +122,9 @@ class Counter:
         doubted = None
         if turns > 0:
             # So long a silence lies between two reads, and this batch began with the second.
+            before = np.zeros(len(counters), np.int64) if before is None else before
             before[0] += turns * self._modulus
-        elif unexplained and excess < 0 and before.any():
+        elif unexplained and excess < 0 and before is not None:
             doubted = int(before.argmax())
         self._previous = int(counters[-1])
         self._judged_ns = host_ns

@@ -18,7 +18,7 @@ from drivers.decoders.cyton import (
 )
 from drivers.decoders.framing import FixedFrames
 from drivers.samples import DriverError, Lead
-from drivers.serial_driver import SerialDriver, Taken, chosen_leads
+from drivers.serial_driver import SerialDriver, Taken, chosen_leads, columns
 from drivers.serial_link import SerialPort
 
 BAUD = 115200
@@ -77,7 +77,7 @@ class Cyton(SerialDriver):
         names = tuple(leads)
         numbers = tuple(channels) if channels else None
         self._channels = chosen_leads(address, names, numbers, available=CHANNELS)
-        self._columns = [number - 1 for number in self._channels]
+        self._columns = columns(self._channels)
         self._gain = gain
         self._srb2 = REFERENCES[reference]
         self._decoder = CytonDecoder()

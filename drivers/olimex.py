@@ -18,7 +18,7 @@ from drivers.decoders.olimex import (
     OlimexDecoder,
 )
 from drivers.samples import DriverError, GapCause, Lead
-from drivers.serial_driver import SerialDriver, Taken, chosen_leads
+from drivers.serial_driver import SerialDriver, Taken, chosen_leads, columns
 from drivers.serial_link import SerialPort
 
 BAUD = 57600
@@ -65,7 +65,7 @@ class Olimex(SerialDriver):
         names = tuple(leads)
         numbers = tuple(channels) if channels else None
         chosen = chosen_leads(address, names, numbers, available=CHANNELS)
-        self._columns = [number - 1 for number in chosen]
+        self._columns = columns(chosen)
         self._decoder = OlimexDecoder()
         self._mark: tuple[int, int] | None = None
         scale = MICROVOLTS_PER_COUNT if microvolts_per_count is None else microvolts_per_count

@@ -186,6 +186,14 @@ class SerialDriver(ABC):
         )
 
 
+def columns(channels: list[int]) -> slice | list[int]:
+    """Index of channels, numbered from 1, in an array's columns; a slice, cheaper, where it can."""
+    first, last = channels[0], channels[-1]
+    if channels == list(range(first, last + 1)):
+        return slice(first - 1, last)
+    return [channel - 1 for channel in channels]
+
+
 def chosen_leads(
     address: str,
     names: tuple[str, ...],

@@ -24,8 +24,8 @@ BY_ID: Final = Path("/dev/serial/by-id")
 """udev keeps a link here per USB serial device, named by maker and serial number."""
 
 GATHER_S = 0.05
-"""Reading waits this long after the first byte: twenty reads a second cost little, and 50 ms are
-a tenth of what a beat may take to the screen."""
+"""What comes within this time is one read: twenty a second cost little, and 50 ms are a tenth of
+what a beat may take to the screen."""
 
 READ_BYTES = 65536
 """More than a kernel buffers for a tty, so one call takes all there is."""
@@ -99,14 +99,17 @@ class SerialPort:
         address.remember()
 
     async def read(self, timeout_s: float, *, gather_s: float = GATHER_S) -> bytes:
-        """All bytes that have arrived; ``b""`` when none did within ``timeout_s``.
+        """All bytes of the next ``gather_s``; ``b""`` when none come within ``timeout_s``.
 
+        While a device streams this is one timer and one call a read, without the selector.
         Raises :class:`DriverError` when the device is gone.
         """
-        if not await self._readable(timeout_s):
-            return b""
         await asyncio.sleep(gather_s)
-        return self._take()
+        data = self._take()
+        if not data and await self._readable(timeout_s):
+            await asyncio.sleep(gather_s)
+            data = self._take()
+        return data
 
     async def write(self, data: bytes) -> None:
         """Send ``data``, waiting for room where there is none."""

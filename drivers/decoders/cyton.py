@@ -64,6 +64,7 @@ class CytonDecoder:
 
 
 def _valid(rows: Rows) -> NDArray[np.bool_]:
-    ends = rows[:, 32]
-    sound: NDArray[np.bool_] = (rows[:, 0] == HEADER) & (ends >= FIRST_END) & (ends <= LAST_END)
+    # Unsigned, so an end byte below the first wraps round to above the last.
+    ends = rows[:, 32] - np.uint8(FIRST_END)
+    sound: NDArray[np.bool_] = (rows[:, 0] == HEADER) & (ends <= LAST_END - FIRST_END)
     return sound
