@@ -76,12 +76,11 @@ class Reader:
         path = Path(path)
         if not path.exists():
             raise StoreError(path, "is not there", "name the database of a unit")
-        connection = connect_read_only(path)
         try:
-            version = version_of(connection)
+            connection = connect_read_only(path)
         except sqlite3.Error as error:
-            connection.close()
             raise StoreError(path, f"cannot be read ({error})", "check path and rights") from error
+        version = version_of(connection)
         if version > newest():
             connection.close()
             raise StoreTooNewError(

@@ -13,7 +13,8 @@ from agent.store.connection import transaction
 
 NS_PER_DAY = 86_400 * 10**9
 WAVE_ROWS_PER_STEP = 32
-"""Half an hour of one bed; about 10 ms."""
+WAVE_BYTES_PER_STEP = 2 * 2**20
+"""Half an hour of one lead, or ten minutes of eight: some 10 ms, on a slow card 100 ms."""
 TREND_ROWS_PER_STEP = 2_000
 VACUUM_PAGES_PER_STEP = 256
 FREE_PAGES_KEPT = 1_024
@@ -110,13 +111,16 @@ def delete_oldest_waves(
 ) -> Deleted:
     """Delete the oldest wave rows, as long as they began before ``before_ns`` (None: at all)."""
     oldest = connection.execute(
-        "SELECT number, count / true_rate_hz, start_ns FROM waves ORDER BY number LIMIT ?", (rows,)
+        "SELECT number, count / true_rate_hz, start_ns, LENGTH(samples) FROM waves"
+        " ORDER BY number LIMIT ?",
+        (rows,),
     ).fetchall()
-    wave_s, last = 0.0, None
-    for number, seconds, start_ns in oldest:
-        if before_ns is not None and start_ns >= before_ns:
+    wave_s, length, last = 0.0, 0, None
+    for number, seconds, start_ns, size in oldest:
+        if (before_ns is not None and start_ns >= before_ns) or length > WAVE_BYTES_PER_STEP:
             break
         wave_s += seconds
+        length += size
         last = number
     if last is None:
         return Deleted()

@@ -19,7 +19,12 @@ def salvage(damaged: Path, connection: sqlite3.Connection, tables: Iterable[str]
     Each table is read forwards and backwards, so that one bad page costs that page's rows only.
     """
     saved = dict.fromkeys(tables, 0)
-    with contextlib.closing(connect_read_only(damaged)) as source:
+    try:
+        source = connect_read_only(damaged)
+    except sqlite3.DatabaseError as error:
+        log.error("%s: nothing of it can be read: %s", damaged, error)
+        return saved
+    with contextlib.closing(source):
         source.row_factory = None
         for table in saved:
             try:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from agent.store.database import FILE_MODE
 
-RESERVE_BYTES = 8 * 2**20
-"""Room for a WAL of the size it is cut back to, and as much again of alarms and outbox."""
+RESERVE_BYTES = 16 * 2**20
+"""On a full disk the whole WAL (6 MB and a transaction) must find room in the database file:
+only then can it be written from its begin again, and anything be deleted."""
 CRAMPED_BYTES = 2 * 2**20
 
 
@@ -32,6 +33,11 @@ class Reserve:
         """Whether the room is kept now."""
         return self.path.exists()
 
+    @property
+    def missing(self) -> bool:
+        """Whether the room should be kept but is not: what is free is the alarms' alone."""
+        return self.size > 0 and not self.held
+
     def release_if_cramped(self) -> None:
         """Give the room back where even opening the database may need it."""
         with contextlib.suppress(OSError):
@@ -43,7 +49,7 @@ class Reserve:
         if self.held or not self.size:
             return True
         try:
-            if free_bytes(self.path.parent) < 3 * self.size:
+            if free_bytes(self.path.parent) < 2 * self.size:
                 return False
             descriptor = os.open(
                 self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE

@@ -77,8 +77,8 @@ class Upkeep:
         self._trust_clock_from = now_s + STEP_DISTRUST_S
 
     def is_full(self, now_s: float) -> bool:
-        """Whether the disk was full a short while ago."""
-        return now_s < self._full_until
+        """Whether the disk was full a short while ago, or has no room for the reserve."""
+        return now_s < self._full_until or self._reserve.missing
 
     def make_room(self, now_s: float) -> bool:
         """After a write failed for a full disk: tells whether a retry has a chance."""
@@ -86,13 +86,15 @@ class Upkeep:
             log.error("%s: the disk is full; the oldest waves go first", self._database.path)
         self._full_until = now_s + FULL_SHOWN_S
         released = self._reserve.release()
+        # First the WAL into the file: deleting writes to the WAL too, from its begin again then.
+        self.checkpoint()
         deleted = self._deleted_oldest()
         self.checkpoint()
         return released or bool(deleted)
 
     def room_for_bulk(self, now_s: float) -> bool:
         """Whether waves and trends may be written: what a full disk has left is the alarms'."""
-        if not self.is_full(now_s) or self._reserve.held:
+        if self._reserve.held or not self.is_full(now_s):
             return True
         connection = self._database.connection
         for _ in range(ROOM_STEPS):
@@ -123,9 +125,10 @@ class Upkeep:
         try:
             self._database.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except sqlite3.Error as error:
-            if fault_of(error) is Fault.DISK_FULL:
-                self._reserve.release()
-            log.warning("%s: the checkpoint waits: %s", self._database.path, error)
+            if fault_of(error) is Fault.DISK_FULL and self._reserve.release():
+                self.checkpoint()
+            else:
+                log.debug("%s: the checkpoint waits: %s", self._database.path, error)
 
     def refresh(self, now_s: float) -> None:
         """Bring ``figures`` up to date."""

@@ -70,6 +70,15 @@ class Work:
     since: float = field(default_factory=time.monotonic)
 
 
+_REMEDIES = {
+    Fault.DISK_FULL: "free some space",
+    Fault.BUSY: "let no other program write to the database",
+}
+
+
+_FULL = "the disk is full: old waves are deleted, alarms kept"
+
+
 class _NotNowError(Exception):
     """The disk refuses; nothing was written, and it may work in a second."""
 
@@ -217,27 +226,35 @@ class Writer:
     def _turn(self, closing: bool) -> None:
         now_s = time.monotonic()
         due = closing or now_s >= self._next_commit
+        # Taken before the commit: one that comes meanwhile wants what comes with it.
+        with self._wake:
+            flushes, self._flushes = self._flushes, []
         try:
             self._commit_work()
         except _NotNowError:
             self._retry_at = time.monotonic() + RETRY_S
-        if due or self._flushes:
-            self._bulk_turn(now_s, everything=closing or bool(self._flushes))
+        if due or flushes:
+            self._bulk_turn(now_s, flushes, everything=closing or bool(flushes))
         if due:
             self._next_commit = max(self._next_commit + COMMIT_S, time.monotonic())
         if due or self._upkeep_waits:
             self._keep_up(now_s)
 
-    def _bulk_turn(self, now_s: float, *, everything: bool) -> None:
-        error: StoreError | None = None
+    def _bulk_turn(self, now_s: float, flushes: list[Work], *, everything: bool) -> None:
+        error: BaseException | None = None
         try:
             self._commit_bulk(now_s, everything=everything)
         except _NotNowError as reason:
             error = StoreUnwritableError(self._database.path, str(reason), "try again in a second")
+        except Exception as reason:
+            error = reason
+            raise
         else:
             for fault in (Fault.BUSY, Fault.UNWRITABLE, Fault.PROGRAM):
                 self._troubles.pop(fault, None)
-        self._settle_flushes(error)
+        finally:
+            for flush in flushes:
+                flush.settle(error)
 
     def _keep_up(self, now_s: float) -> None:
         self._upkeep_waits = False
@@ -245,7 +262,9 @@ class Writer:
             self._upkeep_waits = self._upkeep.step(now_s, self._clock.utc_ns())
         except (sqlite3.Error, StoreError) as error:
             log.warning("%s: upkeep waits: %s", self._database.path, error)
-        if not self._upkeep.is_full(now_s):
+        if self._upkeep.is_full(now_s):
+            self._put_off(Fault.DISK_FULL, _FULL)
+        else:
             self._troubles.pop(Fault.DISK_FULL, None)
 
     def _commit_work(self) -> None:
@@ -279,12 +298,6 @@ class Writer:
                 self._work.popleft()
         for work in group:
             work.settle(error)
-
-    def _settle_flushes(self, error: BaseException | None) -> None:
-        with self._wake:
-            flushes, self._flushes = self._flushes, []
-        for flush in flushes:
-            flush.settle(error)
 
     def _commit_bulk(self, now_s: float, *, everything: bool) -> None:
         if self._database.is_connected and not self._upkeep.room_for_bulk(now_s):
@@ -340,12 +353,10 @@ class Writer:
     def _mend(self, error: sqlite3.Error) -> None:
         fault = fault_of(error)
         if fault is Fault.DISK_FULL:
-            self._troubles[fault] = (
-                f"{self._database.path}: the disk is full: the oldest waves are deleted, alarms"
-                " are kept; free some space"
-            )
-            if not self._upkeep.make_room(time.monotonic()):
-                raise self._put_off(fault, "the disk is full and nothing more can go") from error
+            room = self._upkeep.make_room(time.monotonic())
+            not_now = self._put_off(fault, "the disk is full: old waves are deleted, alarms kept")
+            if not room:
+                raise not_now from error
         elif fault is Fault.DAMAGED:
             self._begin_anew(error)
         elif fault is Fault.UNWRITABLE:
@@ -369,9 +380,9 @@ class Writer:
 
     def _put_off(self, fault: Fault, why: str) -> _NotNowError:
         """Make the error that means trying again in a second, and tell the trouble."""
-        text = f"{self._database.path}: {why}; check the storage card"
-        if self._troubles.get(fault) != text:
-            log.error("%s", text)
+        text = f"{self._database.path}: {why}; {_REMEDIES.get(fault, 'check the storage card')}"
+        # The first time is worth a line in the log; that it goes on, health says.
+        log.log(logging.DEBUG if fault in self._troubles else logging.ERROR, "%s", text)
         self._troubles[fault] = text
         return _NotNowError(why)
 
@@ -387,7 +398,8 @@ class Writer:
         closed = StoreClosedError(
             self._database.path, "was closed before this was written", "write it again"
         )
-        self._settle_flushes(closed)
+        for flush in self._flushes:
+            flush.settle(closed)
         self._settle(list(self._work), closed)
         self._database.close()
 

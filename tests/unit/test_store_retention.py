@@ -64,7 +64,8 @@ def fill(connection: sqlite3.Connection, rows: int = 5, every_ns: int = DAY) -> 
 def counts(connection: sqlite3.Connection) -> dict[str, int]:
     tables = ("waves", "vitals", "beats", "alarm_changes", "outbox", "audit")
     return {
-        table: connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0] for table in tables
+        table: connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]  # noqa: S608
+        for table in tables
     }
 
 

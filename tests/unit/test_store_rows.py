@@ -39,7 +39,7 @@ def stored(row: Row, table: str) -> sqlite3.Row:
     connection.row_factory = sqlite3.Row
     connection.execute("DELETE FROM streams WHERE id <> 's' OR ? = 'streams'", (table,))
     write(connection, row)
-    (found,) = connection.execute(f"SELECT * FROM {table}").fetchall()
+    (found,) = connection.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608
     assert isinstance(found, sqlite3.Row)
     return found
 
