@@ -95,7 +95,7 @@ def _watch(feed: Path, bed: str | None, seconds: float | None, *, sound: bool) -
     if sys.stdout.isatty():
         from tui.bedside.app import Options, run_monitor
 
-        run_monitor(feed, Options(bed=bed, sound=sound))
+        run_monitor(str(feed), Options(bed=bed, sound=sound))
     else:
         from sync.feed import FeedClient
         from tui.lines import print_lines

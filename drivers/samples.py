@@ -9,7 +9,7 @@ block by block (``host_ns``), because a device's true rate is never quite its no
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
@@ -180,15 +180,16 @@ class Driver(Protocol):
         """Connect, stream and reconnect until cancelled; on cancel leave the device stopped."""
 
 
-@dataclass(frozen=True, slots=True)
 class DriverError(Exception):
-    """A fault a person must mend: names what happened, where, and what to do."""
+    """A fault a person must mend: names what happened, where, and what to do.
 
-    what: str
-    where: str
-    remedy: str
-    transient: bool = field(default=True)
+    ``str()`` is the one line shown at the bed and in the log. ``transient`` tells whether trying
+    again can help.
+    """
 
-    def __str__(self) -> str:
-        """One line, as shown at the bed and in the log."""
-        return f"{self.where}: {self.what}; {self.remedy}"
+    def __init__(self, what: str, where: str, remedy: str, transient: bool = True) -> None:
+        super().__init__(f"{where}: {what}; {remedy}")
+        self.what = what
+        self.where = where
+        self.remedy = remedy
+        self.transient = transient

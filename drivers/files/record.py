@@ -48,9 +48,6 @@ _OTHER_NAME = re.compile(
 class RecordError(DriverError):
     """A file that cannot be read as it stands; ``str()`` is the one line a person needs."""
 
-    # A frozen dataclass refuses the __traceback__ that contextlib sets on an error it passes on.
-    __setattr__ = Exception.__setattr__
-
     def __init__(self, what: str, where: str, remedy: str) -> None:
         super().__init__(what, where, remedy, transient=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,7 @@ def cut(counts: Counts, lost: tuple[int, int] | None, at: list[int]) -> list[Sam
     """The samples in blocks that end at ``at``, with one loss."""
     edges = sorted({0, len(counts), *(min(k, len(counts)) for k in at), *(lost or ())})
     events: list[SampleBlock | Gap] = []
-    for first, end in zip(edges, edges[1:], strict=False):
+    for first, end in pairwise(edges):
         if lost is not None and lost[0] <= first < lost[1]:
             events.append(Gap(first, end - first, GapCause.LOST_PACKETS, first * 4_000_000))
         else:

@@ -124,7 +124,7 @@ def test_missing_and_cut_files_say_what_to_do(tmp_path: Path) -> None:
 
 
 def test_bytes_of_noise_never_crash() -> None:
-    rng = random.Random(5)  # noqa: S311
+    rng = random.Random(5)
     good = encode_annotations([Annotation(s, "N", aux="(N") for s in range(0, 9000, 700)], 250)
     for _ in range(3000):
         data = bytearray(good)

@@ -233,7 +233,7 @@ def test_annotations_only(shared: Path) -> None:
 
 
 def test_headers_of_noise_never_crash(tmp_path: Path) -> None:
-    rng = random.Random(2)  # noqa: S311
+    rng = random.Random(2)
     path = write_edf(
         tmp_path / "n.edf", [Channel("ECG", ramp(8), 4)], kind="EDF+D", onsets=["0", "1"]
     )

@@ -47,7 +47,7 @@ def test_flac_as_wfdb_reads_it(shared: Path, name: str) -> None:
 
 
 def test_blocks_of_any_size_give_the_same_samples(shared: Path) -> None:
-    rng = random.Random(3)  # noqa: S311
+    rng = random.Random(3)
     for name in ("captures/wfdb_edf/binformats", "captures/wfdb_edf/100_3chan", "data/mitdb/101"):
         with open_record(shared / name) as record:
             whole = record.read(0, 5000)
@@ -274,7 +274,7 @@ def test_a_truncated_flac_file(shared: Path, tmp_path: Path) -> None:
 
 
 def test_headers_of_noise_never_crash() -> None:
-    rng = random.Random(1)  # noqa: S311
+    rng = random.Random(1)
     good = "r/2 2 360/720(5) 100 10:00:00 1/2/2000\nr.dat 212x2:1+3 200(1024)/mV 12 0 5 9 0 II\n"
     for _ in range(3000):
         text = list(good)

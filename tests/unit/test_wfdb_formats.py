@@ -49,7 +49,7 @@ def test_real_bytes(fmt: int, hexes: str, expected: list[int]) -> None:
 
 @pytest.mark.parametrize("fmt", sorted(PACKINGS))
 def test_every_byte_string_holds_the_samples_it_says(fmt: int) -> None:
-    rng = random.Random(fmt)  # noqa: S311
+    rng = random.Random(fmt)
     packing = PACKINGS[fmt]
     for size in range(60):
         count = packing.samples_in(size)
