@@ -146,7 +146,7 @@ class Cyton(SerialDriver):
 
     def _no_answer(self, answer: bytes) -> DriverError:
         if answer:
-            what = f"{len(answer)} bytes but no Cyton's answer to 'v' at {self.baud} baud"
+            what = f"bytes but no Cyton's answer to 'v' at {self.baud} baud"
             return DriverError(what, self.address, "correct the port or the kind of device")
         return DriverError(
             f"no answer to 'v' in {RESET_S:.0f} s at {self.baud} baud",

@@ -81,7 +81,9 @@ class Link:
     """The link as the nurse is told it; a session walks it forward, the supervisor back.
 
     A step that is skipped is walked through, a step to the present state says nothing unless its
-    reason is new, so whoever listens sees every change once and only legal ones.
+    reason is new, so whoever listens sees every change once and only legal ones. Once an attempt
+    has failed twice for the same reason, further ones like it are not told: the link stays
+    SEARCHING, with that reason, until something else happens.
     """
 
     def __init__(self, emit: Emit, *, where: str, now_ns: NowNs) -> None:
@@ -95,6 +97,8 @@ class Link:
         self._now_ns = now_ns
         self._reason = ""
         self._lost_stream = False
+        self._last_loss: str | None = None
+        self._quiet = False
 
     def searching(self, reason: str = "") -> None:
         """Nothing to connect to yet; from any state but STOPPED."""
@@ -116,6 +120,7 @@ class Link:
     def streaming(self) -> None:
         """Valid data arrived. Cheap when already streaming: call it per packet."""
         if self.state is not LinkState.STREAMING:
+            self._quiet, self._last_loss = False, None
             self._forward(LinkState.STREAMING, "")
             self.times_streaming += 1
             self.reconnects += self._lost_stream
@@ -123,6 +128,10 @@ class Link:
 
     def lost(self, reason: str) -> None:
         """The link ended, or an attempt to make it failed."""
+        repeated = reason == self._last_loss
+        if repeated and self._quiet:
+            return
+        self._last_loss, self._quiet = reason, repeated
         if self.state is None:
             self._say(LinkState.SEARCHING, "")
         self._lost_stream = self.times_streaming > 0
@@ -133,6 +142,8 @@ class Link:
         self._say(LinkState.STOPPED, reason)
 
     def _forward(self, state: LinkState, reason: str) -> None:
+        if self._quiet:
+            return
         target = _FORWARD.index(state)
         present = _FORWARD.index(self.state) if self.state in _FORWARD else -1
         for step in _FORWARD[present + 1 : target]:

@@ -159,9 +159,7 @@ class SerialDriver(ABC):
 
     def _silent(self, bytes_got: int) -> DriverError:
         if bytes_got >= GARBAGE_BYTES:
-            what = (
-                f"{bytes_got} bytes but no {self.packet} in {SILENCE_S:.0f} s at {self.baud} baud"
-            )
+            what = f"bytes but no {self.packet} in {SILENCE_S:.0f} s at {self.baud} baud"
             return DriverError(what, self.address, "correct the baud rate or the kind of device")
         what = f"no {self.packet} in {SILENCE_S:.0f} s at {self.baud} baud"
         return DriverError(what, self.address, self.silence_remedy)
