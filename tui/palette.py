@@ -28,7 +28,6 @@ class Palette:
     stale: Style
     """A trace that no longer moves."""
     grid: Style
-    caliper: Style
     notice: Style
     """Over the trace: why there is none."""
     lit: dict[Priority, Style]
@@ -50,7 +49,6 @@ COLOUR = Palette(
     wave=_on_black(_GREEN),
     stale=_on_black(_DARK),
     grid=_on_black("color(22)"),
-    caliper=Style(color=BLACK, bgcolor=_INK),
     notice=Style(color=BLACK, bgcolor=_YELLOW, bold=True),
     lit={
         Priority.HIGH: Style(color="color(231)", bgcolor=_RED, bold=True),
@@ -81,7 +79,6 @@ MONOCHROME = Palette(
     wave=_PLAIN,
     stale=_on_black("color(242)"),
     grid=_on_black("color(240)"),
-    caliper=_REVERSE,
     notice=_REVERSE,
     lit={Priority.HIGH: _REVERSE, Priority.MEDIUM: _REVERSE, Priority.LOW: _BOLD},
     unlit={Priority.HIGH: _BOLD, Priority.MEDIUM: _BOLD, Priority.LOW: _BOLD},

@@ -1,6 +1,6 @@
 """Pictures of the bedside screen for the documentation, each scene from a unit that isn't there.
 
-``PYTHONPATH=tests python -m support.screens docs/images`` writes one SVG per scene and size.
+``PYTHONPATH=tests python -m support.screens docs/images`` writes those that the pages show.
 """
 
 from __future__ import annotations
@@ -83,7 +83,11 @@ SCENES = {
         vitals={**NO_RATE, "rhythm": Rhythm.VF},
         prepare=_vf,
     ),
-    "asystole": Scene(vitals={"rate": 44.0}, prepare=_asystole),
+    "asystole": Scene(
+        signal=lambda start_s, seconds: ecg.sinus(start_s, seconds, 44),
+        vitals={"rate": 44.0},
+        prepare=_asystole,
+    ),
     "lead-off": Scene(
         tail=ecg.flat,
         vitals={**NO_RATE, "quality": "lead_off", "rhythm": Rhythm.NOT_ANALYSED},
@@ -131,6 +135,7 @@ async def picture(scene: Scene, size: tuple[int, int]) -> str:
                 if scene.vanish:
                     live.cancel()
                     await server.stop()
+                    app.client.path = Path("/run/wardbeat/feed.sock")
                     await pilot.pause(4.0)
                 await pilot.pause(0.5)
                 live.cancel()
@@ -145,13 +150,23 @@ async def _live(server: FeedServer, unit: Unit, scene: Scene) -> None:
         server.send(unit.vitals(**scene.vitals))
 
 
+DOCUMENTED = (
+    ("sinus", "80x24"),
+    ("vf", "80x24"),
+    ("asystole", "160x50"),
+    ("lead-off", "80x24"),
+    ("no-agent", "80x24"),
+    ("frozen", "80x24"),
+)
+
+
 def main() -> None:
-    """Write every picture, or those of the scenes named."""
-    folder, *wanted = sys.argv[1:]
-    for name in wanted or SCENES:
-        for label, size in SIZES.items():
-            svg = asyncio.run(picture(SCENES[name], size))
-            (Path(folder) / f"monitor-{name}-{label}.svg").write_text(svg)
+    """Write the pictures that the documentation shows, or both sizes of the scenes named."""
+    folder, *names = sys.argv[1:]
+    wanted = [(name, size) for name in names for size in SIZES] or DOCUMENTED
+    for name, size in wanted:
+        svg = asyncio.run(picture(SCENES[name], SIZES[size]))
+        (Path(folder) / f"monitor-{name}-{size}.svg").write_text(svg)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,15 @@ def test_the_first_bed_of_the_unit_is_shown_where_none_is_named() -> None:
     assert told(Unit("7")).bed == "7"
 
 
+def test_a_bed_that_is_not_there_is_told_with_those_that_are() -> None:
+    view = BedView("7", 100.0)
+    view.apply(Unit("1").unit(), 100.0)
+    view.apply(Unit("1").state(), 100.0)
+    found = view.notice(100.0, 0)
+    assert found is not None
+    assert found.text == "this unit has no bed 7; it has 1"
+
+
 def test_other_beds_do_not_disturb() -> None:
     view = told(Unit("1"))
     other = Unit("2")

@@ -40,6 +40,7 @@ KEYS = (
 )
 SHORT_KEYS = (("a", "ack"), ("p", "pause"), ("f", "freeze"), ("l", "log"), ("?", "help"))
 LABEL_WIDTH = 8
+LOW_BATTERY = 20
 BROKER_CONNECTED = "broker_connected"
 """In ``UnitState.health``: 1 or 0; absent where no broker is configured."""
 
@@ -201,9 +202,8 @@ def _battery(state: BedState | None, palette: Palette) -> Row:
     percent = state.device.battery_percent if state else None
     if percent is None:
         return _labelled("Battery", ("--", palette.text), palette=palette)
-    bar = "▮" * round(percent / 20) + "▯" * (5 - round(percent / 20))
-    style = palette.warning if percent < 20 else palette.text
-    return _labelled("Battery", (f"{bar} {percent} %", style), palette=palette)
+    style = palette.warning if percent < LOW_BATTERY else palette.text
+    return _labelled("Battery", (f"{percent} %", style), palette=palette)
 
 
 def _centre(unit: UnitState | None, unreachable: bool, palette: Palette) -> Row:

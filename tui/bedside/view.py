@@ -188,7 +188,7 @@ class BedView:
         if silent > SILENT_S:
             return Notice(f"NO DATA FROM AGENT {span(silent)}", blank=True)
         if self.state is None:
-            return Notice("waiting for the agent", blank=True)
+            return Notice(self._waiting(), blank=True)
         device = self.state.device
         if device.link != "streaming":
             since = span(max(0.0, (now_ns - self._link_since_ns) / 1e9))
@@ -197,6 +197,12 @@ class BedView:
             return Notice("HEART RATE ONLY — this device sends no ECG", blank=True)
         vitals = self.vitals(now_s)
         return _quality_notice(vitals, self.state) if vitals else None
+
+    def _waiting(self) -> str:
+        beds = self.unit.beds if self.unit else ()
+        if beds and self.bed not in beds:
+            return f"this unit has no bed {self.bed}; it has {', '.join(beds)}"
+        return "waiting for the agent"
 
     def worst_of_patient(self) -> Priority | None:
         """Return the priority of the worst physiological alarm shown."""

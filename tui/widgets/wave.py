@@ -26,7 +26,7 @@ GRID_MM = 5.0
 
 LINE = ord("│")
 
-_WAVE, _GRID, _CALIPER, _CROSSED, _NOTICE = range(5)
+_WAVE, _GRID, _CALIPER, _NOTICE = range(4)
 
 
 class WaveView(Widget):
@@ -165,9 +165,9 @@ class WaveView(Widget):
             cells[free] = self._grid_cells[y][free]
             kinds[free] = _GRID
         for x in self._caliper_columns(y):
-            inked = self.sweep.cells[y, x] != SPACE
-            kinds[x] = _CROSSED if inked else _CALIPER
-            cells[x] = cells[x] if inked else LINE
+            kinds[x] = _CALIPER
+            if self.sweep.cells[y, x] == SPACE:
+                cells[x] = LINE
         if self._notice and y == self._notice_row:
             notice = _centred(self._notice, len(cells))
             cells[notice > 0] = notice[notice > 0]
@@ -195,7 +195,7 @@ class WaveView(Widget):
     def _styles(self) -> tuple[Style, ...]:
         palette = self.palette
         wave = palette.wave if self._live or self._frozen else palette.stale
-        return wave, palette.grid, palette.strong, palette.caliper, palette.notice
+        return wave, palette.grid, palette.strong, palette.notice
 
 
 def _centred(text: str, columns: int) -> Cells:
