@@ -392,8 +392,10 @@ async def test_without_colour_the_priority_is_still_told(monkeypatch: pytest.Mon
         assert colours == {"default"}
 
 
-async def test_block_characters_for_the_linux_console() -> None:
-    async with bedside(options=Options(sound=False, glyphs=BLOCKS)) as bed:
+async def test_block_characters_for_the_linux_console(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "linux")
+    assert Options().glyphs is BLOCKS
+    async with bedside() as bed:
         await bed.until(
             lambda: "▀" in "".join(bed.app.bedside.wave.sweep.row(y) for y in range(11))
         )
