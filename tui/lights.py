@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from sync.contract import AlarmInfo, Priority
 from tui.words import urgency
 
-FLASH_PERIOD_S = {Priority.HIGH: 0.5, Priority.MEDIUM: 1.6}
+FLASH_PERIOD_S = {Priority.HIGH: 0.6, Priority.MEDIUM: 1.6}
+"""Whole numbers of the screen's frames on and off, so that frames do not shift the duty."""
 DUTY = 0.5
 
 

@@ -52,7 +52,7 @@ def test_one_alarm_fills_the_banner_with_its_colour() -> None:
 
 
 def test_a_high_alarm_flashes_but_its_text_stays() -> None:
-    dark = banner_rows([HIGH], 80, 3, 0.3, COLOUR)
+    dark = banner_rows([HIGH], 80, 3, 0.4, COLOUR)
     assert all(style == COLOUR.unlit[Priority.HIGH] for row in dark for _, style in row)
     assert "*** ASYSTOLE" in text_of(dark)[1]
 

@@ -29,8 +29,8 @@ from tui.widgets.raster import (
     Scale,
 )
 
-FRAMES_PER_S = 12.5
-"""At 25 mm/s a frame is 2 mm of sweep. Frames that come late are left out, not made up for."""
+FRAMES_PER_S = 10.0
+"""At 25 mm/s a frame is 2.5 mm of sweep. Frames that come late are left out, not made up for."""
 
 
 def default_glyphs() -> Glyphs:

@@ -23,7 +23,7 @@ from tui.widgets.wave import WaveView
 from tui.words import countdown
 
 FRAMES_PER_TEXT = 3
-"""Rows of text are made anew every third frame, four times a second."""
+"""Rows of text are made anew every third frame, three times a second."""
 BEAT_S = 0.2
 FREEZE_S = 120.0
 """A forgotten freeze must not be taken for the patient."""
