@@ -1,0 +1,193 @@
+"""What speaks for and against a candidate being a QRS, as numbers for the scorer.
+
+Each measure is a share ``a / (a + b)`` of two heights or times: free of scale, bounded, and the
+same to the last bit everywhere, because IEEE division and square root are exact where logarithms
+are not.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.signal.envelope import FrontEnd
+from agent.signal.types import RATE_HZ
+
+KEPT = 8
+"""Beats that make the running levels."""
+_TEMPLATE_HALF = 20
+_SHIFT = 3
+_LONGEST_RR_S = 3.0
+_USUAL_RR_S = 0.8
+_LATE = 600
+"""Samples back to which the cycle before is looked up."""
+CONTEXT = 25
+PROFILE = 22
+SNIPPET = 25
+FEATURES = CONTEXT + PROFILE + SNIPPET
+
+
+def share(a: float, b: float) -> float:
+    """How much of both ``a`` makes up; a half where they are equal or both nothing."""
+    return (a + 1.0) / (a + b + 2.0)
+
+
+def _median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+@dataclass(slots=True)
+class Levels:
+    """What the detector knows of the beats so far; heights in the front end's whole numbers."""
+
+    height: float
+    """Usual envelope height of a QRS."""
+    start_height: float
+    heights: list[float] = field(default_factory=list)
+    rr_s: list[float] = field(default_factory=list)
+    usual_rr_s: float = _USUAL_RR_S
+    last: int | None = None
+    """Sample of the latest QRS, None at a start or after a gap."""
+    before: int | None = None
+    last_height: float = 0.0
+    rejected: float = 0.0
+    """Usual height of what was no QRS."""
+    slope: float = 0.0
+    doubt: float = 0.0
+    """Running chance of error of the decisions (the smaller of p and 1 - p)."""
+    template: NDArray[np.float64] | None = None
+
+    @classmethod
+    def of(cls, height: float) -> Levels:
+        """Levels at a start, when only a height is known."""
+        return cls(height, height, last_height=height, rejected=height / 8, slope=0.0)
+
+    def accept(self, at: int, signals: FrontEnd, slope: float) -> None:
+        """The candidate at sample ``at`` is a QRS."""
+        position = at - signals.base
+        height = float(signals.envelope[position])
+        if self.last is not None:
+            rr_s = (at - self.last) / RATE_HZ
+            if rr_s < _LONGEST_RR_S:
+                self.rr_s = [*self.rr_s[-KEPT + 1 :], rr_s]
+                self.usual_rr_s = _median(self.rr_s)
+        self.before, self.last, self.last_height = self.last, at, height
+        self.heights = [*self.heights[-KEPT + 1 :], min(height, 2.5 * self.height)]
+        few = max(4 - len(self.heights), 0)
+        self.height = _median([*self.heights, *[self.start_height] * few])
+        self.slope = slope if not self.slope else self.slope + 0.2 * (slope - self.slope)
+        self._learn(_around(signals, position, _TEMPLATE_HALF))
+
+    def reject(self, height: float) -> None:
+        """A candidate of this height was no QRS."""
+        self.rejected += 0.125 * (min(height, 2 * self.height) - self.rejected)
+
+    def decided(self, p: float) -> None:
+        """Note how sure a decision was."""
+        self.doubt += 0.1 * (min(p, 1 - p) - self.doubt)
+
+    def _learn(self, wave: NDArray[np.float64]) -> None:
+        wave = wave / (math.sqrt(float(wave @ wave)) + 1.0)
+        if self.template is None:
+            self.template = wave
+            return
+        weight = 0.2 if abs(float(self.template @ wave)) > 0.6 else 0.07
+        mixed = (1 - weight) * self.template + weight * wave
+        self.template = mixed / (math.sqrt(float(mixed @ mixed)) + 1e-9)
+
+
+def _around(signals: FrontEnd, position: int, half: int) -> NDArray[np.float64]:
+    wave = signals.wave[position - half : position + half + 1]
+    around: NDArray[np.float64] = wave - wave.sum() / len(wave)
+    return around
+
+
+def slope_of(signals: FrontEnd, at: int) -> float:
+    """Steepest 16 ms within 64 ms of the candidate."""
+    position = at - signals.base
+    near = signals.wave[position - 18 : position + 19]
+    return float(np.abs(near[4:] - near[:-4]).max())
+
+
+def features(signals: FrontEnd, levels: Levels, at: int, slope: float) -> NDArray[np.float64]:
+    """All features of the candidate at sample ``at``, shape (FEATURES,)."""
+    position = at - signals.base
+    envelope = signals.envelope
+    height = float(envelope[position])
+    blocks = envelope[position - 500 : position + 20].reshape(26, 20).max(axis=1)
+    fine = float(signals.fine[position - 300 : position].sum()) / 300
+    slow = float(signals.slow[position - 300 : position : 10].sum()) / 30
+    context = [
+        share(height, levels.height),
+        share(height, levels.last_height),
+        share(height, float(blocks[:24].max())),
+        share(height, float(envelope[position - 500 : position - 15].sum()) / 485),
+        share(height, float(envelope[position - 75 : position - 15].max())),
+        share(height, float(envelope[position + 10 : position + 20].max())),
+        share(float(blocks[:24].min()), height),
+        share(float(signals.fine[position]) / 8, height),
+        share(fine / 8, height),
+        share(float(signals.slow[position]), height),
+        share(slow, height),
+        share(height, levels.rejected),
+        share(slope, height),
+        share(slope, levels.slope) if levels.slope else 0.5,
+        levels.doubt * 4,
+        *_timing(levels, at),
+        _cycle_before(signals, levels, at, height),
+        *_likeness(signals, levels, position),
+    ]
+    profile = envelope[position - 200 : position + 20].reshape(PROFILE, 10).max(axis=1)
+    return np.concatenate([context, profile / (profile + height), _snippet(signals, position)])
+
+
+def _timing(levels: Levels, at: int) -> tuple[float, ...]:
+    since = 1.0 if levels.last is None else min((at - levels.last) / RATE_HZ, _LONGEST_RR_S)
+    spread = (max(levels.rr_s) - min(levels.rr_s)) / max(levels.rr_s) if levels.rr_s else 0.0
+    return (
+        since / (since + 0.3),
+        since / (since + levels.usual_rr_s),
+        levels.usual_rr_s,
+        len(levels.rr_s) / KEPT,
+        spread,
+        0.0 if levels.last is None else 1.0,
+    )
+
+
+def _cycle_before(signals: FrontEnd, levels: Levels, at: int, height: float) -> float:
+    """Against what stood at the same time after the beat before: a T wave comes again."""
+    if levels.before is None or levels.last is None or at - (levels.last - levels.before) < 0:
+        return 0.5
+    back = levels.last - levels.before
+    if back > _LATE:
+        return 0.5
+    position = at - back - signals.base
+    return share(height, float(signals.envelope[position - 10 : position + 11].max()))
+
+
+def _likeness(signals: FrontEnd, levels: Levels, position: int) -> tuple[float, float, float]:
+    """Best correlation with the usual beat within ±12 ms: signed, absolute, and whether known."""
+    if levels.template is None:
+        return 0.0, 0.0, 0.0
+    wide = _around(signals, position, _TEMPLATE_HALF + _SHIFT)
+    products = np.lib.stride_tricks.sliding_window_view(wide, len(levels.template))
+    likeness = (products * levels.template).sum(axis=1)
+    inner = wide[_SHIFT:-_SHIFT]
+    norm = math.sqrt(float(inner @ inner)) + 1.0
+    best = float(likeness[int(np.abs(likeness).argmax())]) / norm
+    return best, abs(best), 1.0
+
+
+def _snippet(signals: FrontEnd, position: int) -> NDArray[np.float64]:
+    """The wave from -160 to +128 ms, its main deflection upward, over the envelope's height."""
+    wave = signals.wave[position - 40 : position + 35 : 3]
+    wave = wave - wave.sum() / SNIPPET
+    middle = wave[7:20]
+    height = 2.0 * float(signals.envelope[position]) + 1.0
+    upward = height if middle.max() > -middle.min() else -height
+    scaled = wave / upward
+    bounded: NDArray[np.float64] = scaled / (1.0 + np.abs(scaled))
+    return bounded

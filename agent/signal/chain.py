@@ -1,0 +1,294 @@
+"""The signal chain of one device: samples and gaps in, hops out, in order and without a hole.
+
+Each lead runs its own conditioning, detector and rules; the hop tells the lead in use. What comes
+out depends on the samples, not on how they were cut: every stage keeps its state by sample, and
+decisions fall on the grid of hops.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.signal.envelope import LOOK_AHEAD
+from agent.signal.lead import LeadChain
+from agent.signal.qrs import R_REACH, REFRACTORY, Found
+from agent.signal.quality import SECOND_HOPS, NoiseGate
+from agent.signal.rate import RateMeter
+from agent.signal.resample import Resampler
+from agent.signal.scorer import shipped_scorer
+from agent.signal.types import (
+    HOP,
+    HOP_S,
+    RATE_HZ,
+    Hop,
+    Qrs,
+    Rate,
+    SecondVerdict,
+    Signal,
+    SignalState,
+)
+from drivers.samples import Gap, LeadState, SampleBlock, StreamInfo
+from models.inference import QualityNetwork
+
+Microvolts = NDArray[np.float64]
+
+MOST_LEADS = 2
+"""Further leads are shown and stored; two are enough to find beats."""
+BETTER = 0.4
+"""Another lead is better when its doubt is below this share of ours …"""
+DOUBTFUL = 0.05
+"""… and ours is worth leaving …"""
+SWITCH_AFTER_S = 3
+"""… for so many seconds on end."""
+RULES = "rules"
+BRIDGE_S = 0.04
+"""A loss of a packet or few: the filters are led across on a straight line, so that they don't
+start anew; the hop still says that there was no sample."""
+
+
+class SignalChain:
+    """One stream's signal work; ``quality`` is stage 1, None where only rules judge."""
+
+    def __init__(self, info: StreamInfo, quality: QualityNetwork | None = None) -> None:
+        leads = info.leads[:MOST_LEADS]
+        self._offset = np.array([lead.offset_counts for lead in leads])
+        self._scale = np.array([lead.microvolts_per_count for lead in leads])
+        self._resampler = Resampler(info.rate_hz, len(leads))
+        self._leads = [LeadChain(lead, shipped_scorer()) for lead in leads]
+        self._quality = quality
+        context = quality.context_s if quality is not None else 1.0
+        self._context: list[deque[Signal]] = [
+            deque(maxlen=max(1, round(context)) * SECOND_HOPS) for _ in leads
+        ]
+        self._gate = NoiseGate()
+        self._meter = RateMeter()
+        self._in_use = 0
+        self._better_for_s = 0
+        self._off: tuple[LeadState, ...] = ()
+        self._streaming = False
+        self._ready = -1
+        """Chain samples given to the leads so far; -1 before the first event."""
+        self._hop = 0
+        self._stretch = 0
+        self._learned = [0] * len(leads)
+        """Chain sample from which each lead's detector knows the patient's levels."""
+        self._last_peak = -RATE_HZ
+        self._rate_hz = info.rate_hz
+        self._last_uv = np.empty(0)
+        self._short: Gap | None = None
+        """A short gap whose other side isn't there yet."""
+        self._bridges: deque[tuple[int, int]] = deque()
+        """Chain samples that were bridged, not measured."""
+
+    @property
+    def lead_in_use(self) -> int:
+        """Index of the lead that hops are made of."""
+        return self._in_use
+
+    def push(self, event: SampleBlock | Gap) -> list[Hop]:
+        """Take samples, or their absence; give the hops they complete."""
+        if self._ready < 0:
+            self._open(event.first)
+        if isinstance(event, Gap):
+            self._gap(event)
+        else:
+            self._samples(event)
+        return self._hops()
+
+    def flush(self) -> list[Hop]:
+        """The end of a record: everything, the last hop filled up with nothing."""
+        if self._ready < 0:
+            return []
+        if self._short is not None:
+            self._long_gap(self._short)
+        self._end_stretch()
+        rest = -self._ready % HOP
+        self._skip(rest)
+        return self._hops()
+
+    def _open(self, first: int) -> None:
+        """The first event: hops begin with the one that holds its first sample."""
+        start = self._resampler.chain_index(first)
+        self._hop = start // HOP
+        self._ready = self._hop * HOP
+        self._skip(start - self._ready)
+
+    def _samples(self, block: SampleBlock) -> None:
+        counts = block.counts[:, : len(self._leads)]
+        microvolts = (counts - self._offset) * self._scale
+        if not len(microvolts):
+            return
+        if self._short is not None:
+            self._bridge(self._short, microvolts[0])
+        if not self._streaming:
+            self._streaming = True
+            self._resampler.start(block.first)
+            self._stretch = self._resampler.chain_index(block.first)
+            self._skip(self._stretch - self._ready)
+            self._learned = [lead.begin(self._stretch) for lead in self._leads]
+        self._off = block.leads
+        self._last_uv = microvolts[-1]
+        self._give(self._resampler.push(microvolts).microvolts)
+
+    def _gap(self, gap: Gap) -> None:
+        if self._short is not None:
+            before, self._short = self._short, None
+            gap = replace(before, count=before.count + gap.count)
+        if self._streaming and gap.count <= BRIDGE_S * self._rate_hz:
+            self._short = gap
+        else:
+            self._long_gap(gap)
+
+    def _bridge(self, gap: Gap, after: Microvolts) -> None:
+        """Lead the filters across a short gap whose other side is now known."""
+        self._short = None
+        steps = np.arange(1, gap.count + 1)[:, None] / (gap.count + 1)
+        ends = self._resampler.chain_index(gap.first), self._resampler.chain_index(gap.end)
+        self._bridges.append(ends)
+        line = self._last_uv + steps * (after - self._last_uv)
+        self._give(self._resampler.push(line).microvolts)
+
+    def _long_gap(self, gap: Gap) -> None:
+        self._short = None
+        self._end_stretch()
+        self._skip(self._resampler.chain_index(gap.end) - self._ready)
+
+    def _end_stretch(self) -> None:
+        if self._streaming:
+            self._give(self._resampler.finish().microvolts)
+            for lead in self._leads:
+                lead.finish()
+            self._streaming = False
+
+    def _give(self, microvolts: Microvolts) -> None:
+        for number, lead in enumerate(self._leads):
+            off = number < len(self._off) and self._off[number] is LeadState.OFF
+            lead.push(np.ascontiguousarray(microvolts[:, number]), off)
+        self._ready += len(microvolts)
+
+    def _skip(self, count: int) -> None:
+        if count > 0:
+            for lead in self._leads:
+                lead.skip(count)
+            self._ready += count
+
+    def _hops(self) -> list[Hop]:
+        out = []
+        while (self._hop + 1) * HOP <= self._ready:
+            out.append(self._next_hop())
+        return out
+
+    def _next_hop(self) -> Hop:
+        index, self._hop = self._hop, self._hop + 1
+        end = (index + 1) * HOP
+        signals, found = [], []
+        for lead, context in zip(self._leads, self._context, strict=True):
+            signal, facts = lead.hop()
+            self._unmeasured(signal, index * HOP)
+            lead.rules.hop(facts)
+            context.append(signal)
+            signals.append(signal)
+            found.append(lead.decided(end))
+        ends_second = (index + 1) % SECOND_HOPS == 0
+        self._choose_lead(end, ends_second)
+        qrs = self._confirmed(found[self._in_use])
+        verdict = self._verdict(index) if ends_second else None
+        state = self._state()
+        if state is not SignalState.USABLE:
+            self._meter.disturbed()
+        for one in qrs:
+            self._meter.beat(one.time_s)
+        rate: Rate | None = None
+        if ends_second:
+            rate = self._meter.rate(end / RATE_HZ)
+            if state is not SignalState.USABLE:
+                rate = Rate(rate.time_s, None, None)
+        settled_s = self._settled(end)
+        return Hop(index, signals[self._in_use], state, qrs, settled_s, verdict, rate)
+
+    def _state(self) -> SignalState:
+        certain = self._leads[self._in_use].rules.state
+        if certain is not SignalState.USABLE:
+            return certain
+        return SignalState.NOISY if self._gate.noisy else SignalState.USABLE
+
+    def _verdict(self, index: int) -> SecondVerdict:
+        """Stage 1 on the second that ends with hop ``index``, of the lead in use."""
+        start_s = (index + 1 - SECOND_HOPS) * HOP_S
+        lead = self._leads[self._in_use]
+        signal = newest_whole(self._context[self._in_use])
+        if lead.rules.state is not SignalState.USABLE or len(signal) < RATE_HZ:
+            state = lead.rules.state
+            if state is SignalState.USABLE:
+                state = SignalState.NO_DATA
+            return SecondVerdict(start_s, state, 0.0, RULES)
+        if self._quality is None:
+            p_usable = self._gate.doubt(lead.doubt)
+            return SecondVerdict(start_s, self._state(), p_usable, RULES)
+        p_usable = self._quality.p_usable(signal)
+        self._gate.probability(p_usable)
+        return SecondVerdict(start_s, self._state(), p_usable, str(self._quality.model))
+
+    def _unmeasured(self, signal: Signal, start: int) -> None:
+        """Say of a hop that begins at ``start`` where it was bridged."""
+        while self._bridges and self._bridges[0][1] <= start:
+            self._bridges.popleft()
+        for first, end in self._bridges:
+            signal[max(first - start, 0) : max(end - start, 0)] = np.nan
+
+    def _choose_lead(self, end: int, ends_second: bool) -> None:
+        """Leave a failed lead at once, a worse one after some seconds."""
+        if len(self._leads) == 1:
+            return
+        ours, other = self._leads[self._in_use], self._leads[1 - self._in_use]
+        if other.rules.state is not SignalState.USABLE:
+            self._better_for_s = 0
+            return
+        failed = ours.rules.state is not SignalState.USABLE
+        if ends_second and not failed:
+            known = end >= self._learned[1 - self._in_use]
+            better = known and ours.doubt > DOUBTFUL and other.doubt < BETTER * ours.doubt
+            self._better_for_s = self._better_for_s + 1 if better else 0
+        if failed or self._better_for_s >= SWITCH_AFTER_S:
+            self._in_use = 1 - self._in_use
+            self._better_for_s = 0
+
+    def _confirmed(self, found: list[Found]) -> tuple[Qrs, ...]:
+        out = []
+        for one in found:
+            if one.peak - self._last_peak < REFRACTORY:  # the other lead told it before a switch
+                continue
+            self._last_peak = one.peak
+            out.append(Qrs(one.peak / RATE_HZ, one.amplitude_uv, self._in_use, one.strength))
+        return tuple(out)
+
+    def _settled(self, end: int) -> float:
+        """While the detector learns, nothing is settled; in a gap everything is."""
+        if not self._streaming or end <= self._stretch:
+            return end / RATE_HZ
+        if end < self._learned[self._in_use]:
+            return self._stretch / RATE_HZ
+        return (end - LOOK_AHEAD - R_REACH) / RATE_HZ
+
+
+def newest_whole(context: Iterable[Signal]) -> Signal:
+    """The newest samples without a gap; short losses are bridged by a straight line."""
+    signal = np.concatenate(list(context))
+    missing = np.isnan(signal)
+    if not missing.any():
+        return signal
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], missing, [0]])))
+    starts, stops = edges[::2], edges[1::2]
+    long = (stops - starts > BRIDGE_S * RATE_HZ) | (stops == len(signal))
+    if long.any():
+        signal, missing = signal[stops[long][-1] :], missing[stops[long][-1] :]
+    at = np.arange(len(signal))
+    if missing.any():
+        signal = signal.copy()
+        signal[missing] = np.interp(at[missing], at[~missing], signal[~missing])
+    return signal
