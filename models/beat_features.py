@@ -212,7 +212,7 @@ class BeatContext:
     """
 
     def __init__(self) -> None:
-        self._shapes = ShapeMemory()
+        self._leads: dict[int, ShapeMemory] = {}
         self._rr = RrMemory()
         self._likeness: deque[float] = deque([1.0] * 8, maxlen=8)
         self._window: Signal | None = None
@@ -221,10 +221,13 @@ class BeatContext:
         """The next beat follows none."""
         self._rr.gap()
 
-    def push(self, time_s: float, window: Signal) -> tuple[Shape, Timing, Signal]:
-        """The next beat: its R peak's time and its window, shape (WINDOW,), no NaN."""
+    def push(self, time_s: float, window: Signal, lead: int = 0) -> tuple[Shape, Timing, Signal]:
+        """The next beat: its R peak's time, its window, shape (WINDOW,), no NaN, and its lead.
+
+        Shapes are compared within a lead, intervals across them.
+        """
         timing = self._rr.push(time_s)
-        shape = self._shapes.push(window)
+        shape = self._leads.setdefault(lead, ShapeMemory()).push(window)
         vector = np.empty(CONTEXT, np.float32)
         vector[:FIGURES] = self._figures(shape, timing, window)
         vector[FIGURES:] = shape.dominant

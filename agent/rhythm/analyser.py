@@ -20,7 +20,7 @@ from agent.rhythm.limits import RhythmLimits
 from agent.rhythm.rates import RateAlarms, SupraventricularRun
 from agent.rhythm.runs import Ectopy, VentricularRuns
 from agent.rhythm.standstill import Standstill, missed_beat
-from agent.rhythm.types import Finding, Rhythm, RhythmEvent
+from agent.rhythm.types import Finding, FindingKind, Rhythm, RhythmEvent
 from agent.rhythm.wave import is_fibrillatory
 from agent.signal.types import HOP, HOP_S, RATE_HZ, Hop, SecondVerdict, Signal, SignalState
 from models.inference import BeatNetwork, RhythmNetwork, RhythmProbabilities
@@ -28,6 +28,13 @@ from models.inference import BeatNetwork, RhythmNetwork, RhythmProbabilities
 HOLD_S = 20.0
 """How long an open finding outlasts unusable signal: a disturbance ends no alarm, but after this
 nobody knows, and the technical alarm alone stands."""
+IN_FORCE = {
+    FindingKind.ASYSTOLE: Rhythm.ASYSTOLE,
+    FindingKind.VF: Rhythm.VF,
+    FindingKind.VT: Rhythm.VT,
+    FindingKind.AF: Rhythm.AF,
+}
+"""Findings that are the rhythm in force while they are open, the first before the others."""
 HOPS_PER_S = RATE_HZ // HOP
 WINDOW_SEEN = 15
 """Hops of a four-second window that must have been usable."""
@@ -66,6 +73,7 @@ class RhythmAnalyser:
         self._irregularity = Irregularity()
         self._atrial = AtrialFibrillation()
         self._force = RhythmInForce()
+        self._lethal = (self._standstill.asystole, self._fibrillation.episode, self._runs.vt)
         self._end_s = 0.0
 
     def set_limits(self, limits: RhythmLimits) -> None:
@@ -90,6 +98,9 @@ class RhythmAnalyser:
             out += self._second(hop)
         if hop.rate is not None and hop.rate.bpm is not None and seen:
             out += self._rates.rate(hop.rate.time_s, hop.rate.bpm, hop.end_s, self._limits)
+        for event in out:
+            if isinstance(event, Finding) and event.ended_s and event.kind in IN_FORCE:
+                self._force.ended(event.ended_s)
         return out + self._rhythm(hop, seen)
 
     def flush(self) -> list[RhythmEvent]:
@@ -134,7 +145,7 @@ class RhythmAnalyser:
         if HOLD_S <= self._unseen_s < HOLD_S + HOP_S:
             for held in (self._standstill, self._fibrillation, self._rates):
                 out += held.lose(hop.start_s, hop.end_s)
-            out += self._runs.lose(hop.end_s)
+            out += self._runs.stop(hop.end_s)
         return out
 
     def _quiet(self, hop: Hop) -> bool:
@@ -180,13 +191,13 @@ class RhythmAnalyser:
         if len(self._seen) == self._seen.maxlen and sum(self._seen) >= WINDOW_SEEN:
             found = self._fibrillation.second(self._window(hop), self._recent, hop.end_s)
             out += found
-            out += self._runs.wave(self._fibrillation.tachycardia, hop.end_s)
             for finding in found:
                 if finding.ended_s is None:
                     out += self._standstill.asystole.end(finding.onset_s, hop.end_s)
                 else:
                     self._standstill.restart(finding.ended_s)
-        out += self._atrial.second(self._irregularity.value(), hop.end_s, self._limits)
+        if not any(episode.open for episode in self._lethal):
+            out += self._atrial.second(self._irregularity.value(), hop.end_s, self._limits)
         return out
 
     def _window(self, hop: Hop) -> Signal:
@@ -196,12 +207,7 @@ class RhythmAnalyser:
     def _rhythm(self, hop: Hop, seen: bool) -> list[RhythmEvent]:
         if not seen and not (hop.state is SignalState.NOISY and self._standstill.asystole.open):
             return list(self._force.unusable(hop.start_s))
-        for rhythm, episode in (
-            (Rhythm.ASYSTOLE, self._standstill.asystole),
-            (Rhythm.VF, self._fibrillation.episode),
-            (Rhythm.VT, self._runs.vt),
-            (Rhythm.AF, self._atrial.episode),
-        ):
+        for episode in (*self._lethal, self._atrial.episode):
             if episode.finding is not None:
-                return list(self._force.lethal(rhythm, episode.finding))
+                return list(self._force.found(IN_FORCE[episode.kind], episode.finding))
         return list(self._force.basic(self._runs.slow_run or self._atrial.irregular, hop.end_s))

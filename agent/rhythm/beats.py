@@ -86,7 +86,7 @@ class BeatNamer:
         if self._last_s < self._unseen_until_s <= qrs.time_s:
             self._context.gap()
         self._last_s = qrs.time_s
-        shape, timing, vector = self._context.push(qrs.time_s, window)
+        shape, timing, vector = self._context.push(qrs.time_s, window, qrs.lead)
         if self._network is None:
             kind, confidence, judge = *by_rule(shape, timing), "rules"
         else:

@@ -22,7 +22,7 @@ class RhythmInForce:
         self._in_force: RhythmChange | None = None
         self._candidate: tuple[Rhythm, float] | None = None
         self._beats = 0
-        self._basic = Rhythm.NORMAL
+        self._until_s = 0.0
         self._smooth: deque[RhythmProbabilities] = deque(maxlen=SMOOTH_S)
         self._judge = "rules"
 
@@ -47,12 +47,16 @@ class RhythmInForce:
         self._smooth.clear()
         return self._change(Rhythm.NOT_ANALYSED, start_s, 1.0, "rules")
 
-    def lethal(self, rhythm: Rhythm, finding: Finding) -> list[RhythmChange]:
+    def found(self, rhythm: Rhythm, finding: Finding) -> list[RhythmChange]:
         """Asystole, VF, VT or AF is open: its rhythm is in force from its onset on."""
         self._candidate = None
         if rhythm is not Rhythm.AF:
             self._beats = 0
         return self._change(rhythm, finding.onset_s, finding.confidence, finding.judged_by)
+
+    def ended(self, ended_s: float) -> None:
+        """Such a finding is over: no later rhythm began before that."""
+        self._until_s = max(self._until_s, ended_s)
 
     def basic(self, other: bool, at_s: float) -> list[RhythmChange]:
         """None of these is open; ``other`` is what the rules say of the beats."""
@@ -70,7 +74,9 @@ class RhythmInForce:
             return []
         if self.rhythm is Rhythm.NOT_ANALYSED:
             return self._change(wanted, at_s, confidence, judge)
-        if self.rhythm in (Rhythm.NORMAL, Rhythm.OTHER) and at_s - since_s < SETTLE_S:
+        if self.rhythm not in (Rhythm.NORMAL, Rhythm.OTHER):
+            return self._change(wanted, self._until_s, confidence, judge)
+        if at_s - since_s < SETTLE_S:
             return []
         return self._change(wanted, since_s, confidence, judge)
 
@@ -80,6 +86,6 @@ class RhythmInForce:
         if self._in_force is not None and self._in_force.rhythm is rhythm:
             return []
         if self._in_force is not None:
-            start_s = max(start_s, self._in_force.start_s)
+            start_s = max(start_s, self._in_force.start_s, self._until_s)
         self._in_force = RhythmChange(start_s, rhythm, confidence, judged_by)
         return [self._in_force]

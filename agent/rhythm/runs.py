@@ -6,7 +6,6 @@ from collections import deque
 
 from agent.rhythm.beats import NamedBeat
 from agent.rhythm.episode import Episode, momentary
-from agent.rhythm.fibrillation import WaveTachycardia
 from agent.rhythm.limits import RhythmLimits
 from agent.rhythm.types import BeatClass, Finding, FindingKind
 
@@ -31,7 +30,6 @@ class VentricularRuns:
     def __init__(self) -> None:
         self._run: list[NamedBeat] = []
         self._others = 0
-        self._wave = False
         self.vt = Episode(FindingKind.VT)
         self._graded = {
             kind: Episode(kind)
@@ -66,20 +64,6 @@ class VentricularRuns:
             return self.stop(found_s)
         return []
 
-    def wave(self, says: WaveTachycardia | None, found_s: float) -> list[Finding]:
-        """The wave alone is a tachycardia, whatever beats are found in it; or no longer."""
-        was, self._wave = self._wave, says is not None
-        if says is not None:
-            return self.vt.begin(
-                says.onset_s, found_s, confidence=says.confidence, judged_by=says.judged_by
-            )
-        return self.vt.end(found_s, found_s) if was and not self._run else []
-
-    def lose(self, found_s: float) -> list[Finding]:
-        """The signal has been unusable for too long to say that it goes on."""
-        self._wave = False
-        return self.stop(found_s) or self.vt.end(found_s, found_s)
-
     def stop(self, found_s: float) -> list[Finding]:
         """The run is over: a beat of another kind came, or none, or no signal."""
         if not self._run:
@@ -87,7 +71,7 @@ class VentricularRuns:
         last_s = self._run[-1].beat.time_s
         self._run = []
         self._others = 0
-        out = [] if self._wave else self.vt.end(last_s, found_s)
+        out = self.vt.end(last_s, found_s)
         for episode in self._graded.values():
             out += episode.end(last_s, found_s)
         return out

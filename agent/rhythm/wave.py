@@ -57,15 +57,20 @@ def measure(window: Signal) -> Wave:
     total = float(size.sum()) + 1e-6
     half_period = int(np.clip(round(np.pi * total / (float(slope.sum()) + 1e-6)), 2, RATE_HZ))
     early, late = wave[:-half_period], wave[half_period:]
-    centred = wave - wave.mean()
     return Wave(
         height_uv=2.0 * float(np.percentile(size, 95)),
         steepness=_steepness(slope),
         calm=float((seconds < 0.2 * seconds.max(1, keepdims=True)).mean()),
         leakage=float(np.abs(early + late).sum())
         / (float(np.abs(early).sum() + np.abs(late).sum()) + 1e-6),
-        crossings_hz=float(np.count_nonzero(centred[1:] * centred[:-1] < 0)) / len(seconds),
+        crossings_hz=crossings_hz(window),
     )
+
+
+def crossings_hz(window: Signal) -> float:
+    """Zero crossings per second about the mean: twice the rate of a plain wave."""
+    centred = window - window.mean()
+    return float(np.count_nonzero(centred[1:] * centred[:-1] < 0)) * RATE_HZ / len(window)
 
 
 def _steepness(slope: Signal) -> float:

@@ -1,0 +1,121 @@
+"""Beats as the beat network sees them: window, context and EC57 class, record by record.
+
+Positions are the annotations moved to the extremum of the complex, as the chain's detector sets
+R, with its scatter added. Context runs causally through each record, so a copy with noise goes
+through it again. Both leads of a record are taken, as two patients' worth of shapes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.beat_features import CONTEXT, WINDOW, BeatContext, R
+from models.preprocess import RATE_HZ
+from models.training.augment import Ward
+from models.training.datasets import DS1, Recording, fold, load
+
+CLASSES = "NSVFQ"
+MINUTE = 60 * RATE_HZ
+LOWEST_DB = 6.0
+"""Noisier, the gate calls the signal unusable and no beat counts."""
+SCATTER = 1.5
+"""Standard deviation, in samples, of the detector's R peak about the extremum (6 ms)."""
+
+
+@dataclass(slots=True)
+class Beats:
+    """Beats of many records."""
+
+    windows: NDArray[np.float16]
+    """Shape (n, WINDOW), microvolts."""
+    contexts: NDArray[np.float16]
+    """Shape (n, CONTEXT)."""
+    kinds: NDArray[np.int8]
+    """Index into CLASSES."""
+    records: NDArray[np.str_]
+    """Database and record of each beat, ``mitdb/101``."""
+    copies: NDArray[np.int8]
+    """2 * copy + lead: 0 is the first lead without noise."""
+
+    def folds(self, folds: int = 5) -> NDArray[np.int8]:
+        """The fold of each beat: its record's."""
+        of = {name: fold(name.split("/")[1], folds) for name in np.unique(self.records)}
+        return np.array([of[name] for name in self.records], np.int8)
+
+
+def r_peaks(signal: NDArray[np.float32], beats: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Annotated positions moved to the extremum within 80 ms; the annotator's are near it."""
+    level = np.convolve(np.pad(signal, 75, "edge"), np.ones(151) / 151, "valid")
+    size = np.abs(signal - level)
+    reach = np.arange(-20, 21)
+    at = np.clip(beats[:, None] + reach, 0, len(signal) - 1)
+    # Of two peaks of like height the one nearer to the annotation.
+    near = size[at] * (1.0 - 0.01 * np.abs(reach))
+    return at[np.arange(len(beats)), near.argmax(1)]
+
+
+def of_lead(
+    signal: NDArray[np.float32], recording: Recording, rng: np.random.Generator
+) -> tuple[NDArray[np.float16], NDArray[np.float16], NDArray[np.int8]]:
+    """Windows, contexts and classes of one lead's beats, in order."""
+    peaks = r_peaks(signal, recording.beats)
+    peaks = peaks + np.round(rng.normal(0.0, SCATTER, len(peaks))).astype(np.int64)
+    context = BeatContext()
+    windows = np.zeros((len(peaks), WINDOW), np.float16)
+    contexts = np.zeros((len(peaks), CONTEXT), np.float16)
+    padded = np.pad(signal, (WINDOW, WINDOW + 40))
+    for i, peak in enumerate(peaks):
+        window = padded[peak + WINDOW - R : peak + 2 * WINDOW - R]
+        _, _, contexts[i] = context.push(peak / RATE_HZ, window)
+        windows[i] = window
+    kinds = np.array([CLASSES.index(kind) for kind in recording.beat_kinds], np.int8)
+    return windows, contexts, kinds
+
+
+def disturbed(signal: NDArray[np.float32], ward: Ward) -> NDArray[np.float32]:
+    """The signal with noise in two of three minutes, another kind and strength in each."""
+    out = signal.copy()
+    for start in range(0, len(signal), MINUTE):
+        part = signal[start : start + MINUTE]
+        if ward.rng.random() < 0.67:
+            snr_db = float(ward.rng.uniform(LOWEST_DB, 30.0))
+            kind = str(ward.rng.choice(["em", "ma", "bw"]))
+            out[start : start + MINUTE], _noise = ward.mixed(part, snr_db, kind)
+    return out
+
+
+def make(data: Path, cache: Path, copies: int = 3, seed: int = 7) -> Beats:
+    """All beats of DS1 and svdb; ``copies`` of each, the first without added noise."""
+    rng = np.random.default_rng(seed)
+    ward = Ward(load(data, "nstdb", cache), rng)
+    parts = []
+    for database in ("mitdb", "svdb"):
+        for recording in load(data, database, cache):
+            if database == "mitdb" and recording.name not in DS1:
+                continue
+            for copy in range(copies):
+                for lead, signal in enumerate(recording.signals):
+                    if copy:
+                        signal = disturbed(signal, ward)
+                    windows, contexts, kinds = of_lead(signal, recording, rng)
+                    name = np.full(len(kinds), f"{database}/{recording.name}")
+                    tag = np.full(len(kinds), 2 * copy + lead, np.int8)
+                    parts.append((windows, contexts, kinds, name, tag))
+        print(database, "done", flush=True)
+    return Beats(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def cached(data: Path, cache: Path, copies: int = 3) -> Beats:
+    """``make``, kept in the cache folder."""
+    kept = cache / f"beats_{copies}.npz"
+    if not kept.exists():
+        beats = make(data, cache, copies)
+        part = kept.with_suffix(".part.npz")
+        np.savez(part, **{name: getattr(beats, name) for name in Beats.__slots__})
+        part.replace(kept)
+    with np.load(kept) as fields:
+        return Beats(**{name: fields[name] for name in fields.files})
