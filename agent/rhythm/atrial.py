@@ -8,17 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 
-import numpy as np
-
 from agent.rhythm.beats import NamedBeat
 from agent.rhythm.episode import Episode
 from agent.rhythm.limits import RhythmLimits
 from agent.rhythm.types import BeatClass, Finding, FindingKind
+from models.beat_features import IRREGULARITY_RR, irregularity
 from models.inference import RhythmProbabilities
 
-RR_COUNT = 32
-"""RR intervals looked at: half a minute at 64/min."""
-RR_LEAST = 16
 IRREGULAR = 0.08
 """Irregularity from which the RR intervals may be those of an atrial fibrillation."""
 IRREGULAR_ALONE = 0.12
@@ -34,7 +30,7 @@ class Irregularity:
     """How irregular the RR intervals are, ectopic beats left out."""
 
     def __init__(self) -> None:
-        self._rr: deque[float] = deque(maxlen=RR_COUNT)
+        self._rr: deque[float] = deque(maxlen=IRREGULARITY_RR)
         self._skip = 0
 
     def push(self, named: NamedBeat) -> None:
@@ -47,17 +43,8 @@ class Irregularity:
         self._skip = max(self._skip, 0)
 
     def value(self) -> float | None:
-        """Median over neighbours of ``|ΔRR| / mean RR`` that no short pattern explains.
-
-        Bigeminy and trigeminy repeat after two and three intervals, an atrial fibrillation after
-        none: the least of the differences at lags 1 to 3 is taken. None under RR_LEAST intervals.
-        """
-        if len(self._rr) < RR_LEAST:
-            return None
-        rr = np.array(self._rr)
-        return min(float(np.median(np.abs(rr[lag:] - rr[:-lag]))) for lag in (1, 2, 3)) / float(
-            rr.mean()
-        )
+        """See :func:`models.beat_features.irregularity`; None until enough intervals are known."""
+        return irregularity(self._rr)
 
 
 class AtrialFibrillation:
