@@ -8,11 +8,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 from drivers.axis import CountedStream, StreamAxis
 from drivers.clock import StreamClock
-from drivers.decoders.framing import FixedFrames
 from drivers.reconnect import Backoff, Link, supervise
 from drivers.samples import (
     DriverError,
@@ -43,8 +42,28 @@ class Taken:
     """Why the device, alive as its packets show, gives no samples just now."""
 
 
-class SerialDriver(ABC):
-    """A device on a serial port that sends counted packets of fixed length.
+class Framing(Protocol):
+    """What the session asks of a decoder's framing."""
+
+    discarded: int
+    """Bytes thrown away so far."""
+
+    def reset(self) -> None:
+        """Forget what came before: the port was opened anew."""
+
+
+class Stream(Protocol):
+    """What lays a decoder's samples on the axis."""
+
+    def restart(self, cause: GapCause) -> None:
+        """What comes next follows a loss of unknown length."""
+
+
+StreamT = TypeVar("StreamT", bound=Stream)
+
+
+class SerialDevice(ABC, Generic[StreamT]):
+    """A device on a serial port, whatever tells its losses.
 
     A subclass brings the set-up dialogue and the decoder; this class owns port, link and stream.
     """
@@ -82,45 +101,51 @@ class SerialDriver(ABC):
         """Bring the device to stream and give its firmware's name, ``""`` where it tells none."""
 
     @abstractmethod
-    def take(self, data: bytes, host_ns: int, stream: CountedStream) -> Taken:
+    def take(self, data: bytes, host_ns: int, stream: StreamT) -> Taken:
         """Decode a read and lay its samples on ``stream``.
 
         Raises :class:`DriverError` when the bytes say that the session is over.
         """
 
     @abstractmethod
-    def frames(self) -> FixedFrames:
+    def frames(self) -> Framing:
         """The decoder's framing, for its counts of damage."""
 
-    async def stop(self, port: SerialPort) -> None:  # noqa: B027 - most devices have no stop
+    @abstractmethod
+    def stream_on(self, axis: StreamAxis) -> StreamT:
+        """What tells the device's losses and lays its samples on ``axis``."""
+
+    async def stop(self, port: SerialPort) -> None:
         """Leave the device stopped, where it can be told to."""
 
-    def streamed(self, axis: StreamAxis) -> None:  # noqa: B027 - most rates need no check
+    def streamed(self, axis: StreamAxis) -> None:
         """Called after each read that brought packets; raise :class:`DriverError` on a fault."""
 
     async def run(self, emit: Emit) -> None:
         """Connect, stream and reconnect until cancelled; then leave the device stopped."""
-        axis = StreamAxis(emit, StreamClock(self.rate_hz))
-        stream = CountedStream(axis, self.rate_hz)
         place = SerialAddress(self.address)
-        announced = False
+        axis: StreamAxis | None = None
+        stream: StreamT | None = None
 
         async def session(link: Link) -> None:
-            nonlocal announced
+            nonlocal axis, stream
             link.connecting()
             port = SerialPort(place, self.baud, dtr=self.dtr, now_ns=self.now_ns)
             try:
                 self.frames().reset()
                 self.restarted = False
                 firmware = await self.set_up(port)
-                if not announced:
-                    announced = True
+                if axis is None or stream is None:
+                    # Only now, since the set-up may have measured the rate.
+                    axis = StreamAxis(emit, StreamClock(self.rate_hz))
+                    stream = self.stream_on(axis)
                     emit(self._info(firmware))
                 link.waiting_for_data()
                 await self._stream(port, link, stream, axis)
             finally:
                 cause = GapCause.DEVICE_RESTART if self.restarted else GapCause.LINK_LOST
-                stream.restart(cause)
+                if stream is not None:
+                    stream.restart(cause)
                 self._bytes_before += port.bytes_read
                 await self._leave(port)
 
@@ -136,7 +161,7 @@ class SerialDriver(ABC):
             port.close()
 
     async def _stream(
-        self, port: SerialPort, link: Link, stream: CountedStream, axis: StreamAxis
+        self, port: SerialPort, link: Link, stream: StreamT, axis: StreamAxis
     ) -> None:
         last_packet_ns, bytes_then = self.now_ns(), port.bytes_read
         while True:
@@ -182,6 +207,14 @@ class SerialDriver(ABC):
             leads=self.leads,
             firmware=firmware,
         )
+
+
+class SerialDriver(SerialDevice[CountedStream]):
+    """A device on a serial port that sends packets of one sample, counted modulo 256."""
+
+    def stream_on(self, axis: StreamAxis) -> CountedStream:
+        """Losses by the packets' counter."""
+        return CountedStream(axis, self.rate_hz)
 
 
 def columns(channels: list[int]) -> slice | list[int]:
