@@ -13,6 +13,7 @@ from drivers.samples import Driver, DriverError
 KINDS: Final = {
     "cyton": ("drivers.cyton", "Cyton"),
     "olimex": ("drivers.olimex", "Olimex"),
+    "text_lines": ("drivers.text_lines", "TextLines"),
     "polar_h10": ("drivers.polar", "PolarH10"),
     "heart_rate": ("drivers.heart_rate", "HeartRateStrap"),
     "replay": ("drivers.replay", "ReplayDriver"),

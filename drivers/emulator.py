@@ -19,9 +19,10 @@ import signal
 import sys
 import time
 import tty
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ from numpy.typing import NDArray
 from drivers.emulated.cyton import EmulatedCyton
 from drivers.emulated.device import EmulatedDevice
 from drivers.emulated.olimex import EmulatedOlimex
+from drivers.emulated.text_lines import EmulatedTextLines
 from drivers.samples import DriverError
 from drivers.source import EcgSource, SourceChunk
 
@@ -38,7 +40,13 @@ TICK_S = 0.016
 STALL_S = 1.0
 """Packets older than this were lost in the air: a process stopped so long does not catch up."""
 
-DEVICES = ("cyton", "olimex")
+DEVICES: Final[dict[str, Callable[..., EmulatedDevice]]] = {
+    "cyton": EmulatedCyton,
+    "olimex": EmulatedOlimex,
+    "text_lines": EmulatedTextLines,
+}
+RATED: Final = ("olimex", "text_lines")
+"""Those whose rate is the user's to choose."""
 
 
 @dataclass(frozen=True)
@@ -254,6 +262,11 @@ def open_source(name: str, device: EmulatedDevice, scenario: str, seed: int) -> 
     return RecordSource(name, rate_hz=device.rate_hz)
 
 
+def make_device(kind: str, rate_hz: float | None = None) -> EmulatedDevice:
+    """The device side of ``kind``; ``rate_hz`` only for those of ``RATED``."""
+    return DEVICES[kind](rate_hz) if rate_hz else DEVICES[kind]()
+
+
 def arguments() -> argparse.ArgumentParser:
     """The command line of the emulator."""
     parser = argparse.ArgumentParser(prog="python -m drivers.emulator", description=__doc__)
@@ -265,7 +278,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--scenario", default="default", help="which of the built-in scenarios")
     parser.add_argument("--seed", type=int, default=0, help="of generator and of dropped packets")
     parser.add_argument("--link", type=Path, required=True, help="the port's path, as /dev/ttyUSB0")
-    parser.add_argument("--rate", type=float, help="samples per second (olimex only)")
+    parser.add_argument("--rate", type=float, help=f"samples per second ({', '.join(RATED)})")
     parser.add_argument("--speed", type=float, default=1.0, help="times real time")
     parser.add_argument(
         "--drop-packets", type=float, default=0.0, metavar="P", help="share lost in the air, 0 to 1"
@@ -291,13 +304,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run the emulator; 2 with one line on stderr where it cannot."""
     parser = arguments()
     chosen = parser.parse_args(argv)
-    device: EmulatedDevice
-    if chosen.device == "cyton":
-        if chosen.rate is not None:
-            parser.error("--rate: a Cyton has 250 Hz only")
-        device = EmulatedCyton()
-    else:
-        device = EmulatedOlimex(chosen.rate) if chosen.rate else EmulatedOlimex()
+    if chosen.rate is not None and chosen.device not in RATED:
+        parser.error(f"--rate: only {' and '.join(RATED)} have a choice")
+    device = make_device(chosen.device, chosen.rate)
     options = Options(
         link=chosen.link,
         speed=chosen.speed,

@@ -8,10 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from drivers.emulated.cyton import EmulatedCyton
-from drivers.emulated.device import EmulatedDevice
-from drivers.emulated.olimex import EmulatedOlimex
-from drivers.emulator import Emulator, Options
+from drivers.emulator import Emulator, Options, make_device
 from drivers.source import SourceChunk
 
 MICROVOLTS_PER_SAMPLE = 2.0
@@ -51,7 +48,7 @@ def main() -> None:
     chosen["link"] = Path(chosen["link"])
     if "log_counts" in chosen:
         chosen["log_counts"] = Path(chosen["log_counts"])
-    device: EmulatedDevice = EmulatedCyton() if sys.argv[1] == "cyton" else EmulatedOlimex()
+    device = make_device(sys.argv[1])
     emulator = Emulator(device, RampSource(device.rate_hz, spans), Options(**chosen))
     emulator.run()
     print(f"emulator: {emulator.sent} packets sent, {emulator.dropped} dropped", file=sys.stderr)

@@ -14,7 +14,8 @@ from drivers.samples import DriverError, LinkHealth
 
 
 def test_known_kinds() -> None:
-    assert set(catalogue.names()) == {"cyton", "olimex", "polar_h10", "heart_rate", "replay"}
+    serial = {"cyton", "olimex", "text_lines"}
+    assert set(catalogue.names()) == serial | {"polar_h10", "heart_rate", "replay"}
 
 
 def test_a_driver_is_made_with_its_options() -> None:

@@ -1,0 +1,167 @@
+"""Any device that writes numbers as text, one line per sample: AD8232 sketches, CSV, plotters."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+
+from drivers.axis import Missing, Part, StreamAxis
+from drivers.decoders.text_lines import TextLineDecoder, TextSamples
+from drivers.samples import DriverError, GapCause, Lead
+from drivers.serial_driver import SerialDevice, Taken
+from drivers.serial_link import SerialPort
+from drivers.uncounted import RateCheck, UncountedStream
+
+BAUD = 9600
+"""Of SparkFun's AD8232 sketch."""
+
+LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 50.0, 2000.0
+
+MICROVOLTS_PER_UNIT = 3.3e6 / 1024 / 1100
+"""AD8232 board, gain 1100, on a 10-bit converter of 3.3 V: 2.93 µV; 4.44 µV on a 5 V Uno."""
+MIDDLE = 512.0
+"""Where 1.65 V lies there; 338 on a 5 V Uno."""
+
+BOOT_S = 2.0
+"""An Arduino that opening resets is silent or writes boot text for so long."""
+MEASURE_S = 5.0
+SNAP = 0.015
+USUAL_RATES_HZ: Final = (100, 125, 128, 200, 250, 256, 360, 400, 500, 512, 1000)
+"""A measured rate this near one of these is that one."""
+
+
+class TextLines(SerialDevice[UncountedStream]):
+    """Driver of a device that writes lines of numbers.
+
+    ``leads`` names the leads and ``columns`` their columns, from 1. ``rate_hz`` is measured over
+    5 s at the first connection where it is not given. µV = (value - ``offset``) *
+    ``microvolts_per_unit``, a guess where the latter is not given; ``decimals`` digits after the
+    point are kept. ``full_scale`` is the lowest and highest value, where clipping begins.
+    A line ``!``, or another number than 0 in ``lead_off_column``, means "electrode off".
+    """
+
+    device = "text lines"
+    packet = "line of numbers"
+    silence_remedy = "is it powered, and its sketch's baud rate the same?"
+    dtr = False
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        baud: int = BAUD,
+        rate_hz: float | None = None,
+        leads: Sequence[str] = ("II",),
+        columns: Sequence[int] | None = None,
+        lead_off_column: int | None = None,
+        decimals: int = 0,
+        microvolts_per_unit: float | None = None,
+        offset: float = MIDDLE,
+        full_scale: Sequence[float] = (0, 1023),
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        numbers = list(columns) if columns else list(range(1, len(leads) + 1))
+        all_columns = numbers if lead_off_column is None else [*numbers, lead_off_column]
+        fault = ""
+        if rate_hz is not None and not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+            fault = f"rate_hz {rate_hz} is not {LOWEST_RATE_HZ:.0f} to {HIGHEST_RATE_HZ:.0f}"
+        elif not leads or len(numbers) != len(leads) or min(all_columns) < 1:
+            fault = f"{len(leads)} leads but columns {numbers}, counted from 1"
+        elif not 0 <= decimals <= 6:
+            fault = f"decimals {decimals} is not 0 to 6"
+        elif len(full_scale) != 2 or full_scale[0] >= full_scale[1]:
+            fault = f"full_scale {list(full_scale)} is no lowest and highest value"
+        if fault:
+            raise DriverError(fault, address, "correct the options", transient=False)
+        self._decoder = TextLineDecoder(numbers, decimals=decimals, lead_off_column=lead_off_column)
+        self._measured = rate_hz is not None
+        self._check: RateCheck | None = None
+        factor = 10**decimals
+        scale = MICROVOLTS_PER_UNIT if microvolts_per_unit is None else microvolts_per_unit
+        limits = (round(full_scale[0] * factor), round(full_scale[1] * factor))
+        calibrated = microvolts_per_unit is not None
+        super().__init__(
+            address,
+            baud=baud,
+            rate_hz=rate_hz or LOWEST_RATE_HZ,
+            leads=tuple(
+                Lead(name, scale / factor, offset * factor, limits, calibrated) for name in leads
+            ),
+            now_ns=now_ns,
+        )
+
+    async def set_up(self, port: SerialPort) -> str:
+        """Nothing to say to it; measure its rate once, where it was not given."""
+        if not self._measured:
+            self.rate_hz = await self._measure(port)
+            self._measured = True
+        self._check = RateCheck(self.rate_hz, self.address, "lines")
+        return ""
+
+    def take(self, data: bytes, host_ns: int, stream: UncountedStream) -> Taken:
+        """Lines to samples, and to gaps where the device says that there is none."""
+        samples = self._decoder.feed(data)
+        self._refuse_overlong()
+        count = len(samples.counts)
+        stream.arrive(_parts(samples), host_ns)
+        if count and self._check:
+            self._check.observe(count, host_ns)
+        return Taken(count)
+
+    def frames(self) -> TextLineDecoder:
+        """The lines' decoder, which counts what it threw away."""
+        return self._decoder
+
+    def stream_on(self, axis: StreamAxis) -> UncountedStream:
+        """Losses by the host's clock alone."""
+        return UncountedStream(axis, self.rate_hz)
+
+    async def _measure(self, port: SerialPort) -> float:
+        begun_ns, lines = 0, 0
+        opened_ns = self.now_ns()
+        while not begun_ns or port.arrived_ns - begun_ns < MEASURE_S * 1e9:
+            data = await port.read(BOOT_S)
+            count = len(self._decoder.feed(data).counts)
+            self._refuse_overlong()
+            if begun_ns:
+                lines += count
+            elif count:
+                begun_ns = port.arrived_ns
+            waited_s = (self.now_ns() - (begun_ns or opened_ns)) / 1e9
+            if not data or waited_s > BOOT_S + MEASURE_S:
+                what = f"no {self.packet} in {BOOT_S:.0f} s at {self.baud} baud"
+                raise DriverError(what, self.address, self.silence_remedy)
+        rate_hz = lines / ((port.arrived_ns - begun_ns) / 1e9)
+        if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+            raise DriverError(
+                f"sends {rate_hz:.0f} lines a second, too few or too many for an ECG",
+                self.address,
+                f"let the sketch send {LOWEST_RATE_HZ:.0f} to {HIGHEST_RATE_HZ:.0f}",
+            )
+        nearest = min(USUAL_RATES_HZ, key=lambda usual: abs(usual / rate_hz - 1))
+        return float(nearest if abs(nearest / rate_hz - 1) <= SNAP else round(rate_hz))
+
+    def _refuse_overlong(self) -> None:
+        if self._decoder.overlong:
+            raise DriverError(
+                f"no end of line in 256 bytes at {self.baud} baud",
+                self.address,
+                "correct the baud rate or the kind of device",
+            )
+
+
+def _parts(samples: TextSamples) -> list[Part]:
+    """Runs of samples and of lines without one."""
+    if not len(samples.counts):
+        return []
+    edges = (np.flatnonzero(np.diff(samples.sampled)) + 1).tolist()
+    parts: list[Part] = []
+    for start, end in zip([0, *edges], [*edges, len(samples.counts)], strict=True):
+        if samples.sampled[start]:
+            parts.append(samples.counts[start:end])
+        else:
+            parts.append(Missing(end - start, GapCause.NOT_SAMPLED))
+    return parts

@@ -1,0 +1,175 @@
+"""Lines of numbers: separators, "!", damage, cuts and random bytes; gaps by the host's clock."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drivers.axis import StreamAxis
+from drivers.clock import StreamClock
+from drivers.decoders.text_lines import LONGEST_LINE, TextLineDecoder
+from drivers.samples import DriverError, DriverEvent, Gap, GapCause, SampleBlock
+from drivers.text_lines import TextLines
+from drivers.uncounted import RateCheck, UncountedStream
+
+
+def values(text: bytes, decoder: TextLineDecoder | None = None) -> list[list[int] | None]:
+    samples = (decoder or TextLineDecoder()).feed(b"rest of a line\n" + text)
+    rows = zip(samples.counts.tolist(), samples.sampled.tolist(), strict=True)
+    return [row if sampled else None for row, sampled in rows]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b"512\r\n", [512, 0]),
+        (b" 512 , 7 \n", [512, 7]),
+        (b"512,7\n", [512, 7]),
+        (b"512\t7\r\n", [512, 7]),
+        (b"-1,5;+2,5e1\n", [-2, 25]),
+        (b"1.0 2 3\n", [1, 2]),
+    ],
+)
+def test_lines_as_sketches_write_them(line: bytes, expected: list[int]) -> None:
+    columns = (1, 2) if len(line.split()) > 1 or b"," in line else (1,)
+    assert values(line, TextLineDecoder(columns)) == [expected[: len(columns)]]
+
+
+def test_an_exclamation_mark_and_a_lead_off_column_are_no_samples() -> None:
+    assert values(b"512\r\n!\r\n513\r\n") == [[512], None, [513]]
+    decoder = TextLineDecoder((1,), lead_off_column=2)
+    assert values(b"512,0\n512,1\n", decoder) == [[512], None]
+
+
+@pytest.mark.parametrize(
+    "line", [b"ecg,time\n", b"5_1\n", b"nan\n", b"1e999\n", b"9999999999\n", b"\n", b"1,,2\t\n"]
+)
+def test_a_line_of_no_numbers_is_damage(line: bytes) -> None:
+    decoder = TextLineDecoder()
+    assert values(line + b"7\n", decoder) == [[7]]
+    assert decoder.discarded == len(b"rest of a line\n") + len(line)
+
+
+def test_digits_after_the_point_are_kept() -> None:
+    assert values(b"0.1234\n", TextLineDecoder(decimals=3)) == [[123]]
+
+
+def test_a_line_that_does_not_end_is_told_and_costs_no_memory() -> None:
+    decoder = TextLineDecoder()
+    for _ in range(50):
+        decoder.feed(b"\xff" * 100)
+        assert decoder.pending <= LONGEST_LINE
+    assert decoder.overlong > 10
+    assert decoder.feed(b"5\n6\n").counts.tolist() == [[6]]
+
+
+@given(cuts=st.lists(st.integers(0, 500), max_size=30), seed=st.integers(0, 1000))
+@settings(max_examples=50, deadline=None)
+def test_what_comes_out_does_not_depend_on_the_cuts(cuts: list[int], seed: int) -> None:
+    draw = random.Random(seed)
+    lines = [draw.choice([b"!", b"x", str(draw.randrange(1024)).encode()]) for _ in range(100)]
+    text = b"\r\n".join(lines) + b"\r\n"
+    whole, pieces = TextLineDecoder(), TextLineDecoder()
+    edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    parts = [pieces.feed(text[a:b]) for a, b in itertools.pairwise(edges)]
+    expected = whole.feed(text).counts.tolist()
+    assert np.concatenate([part.counts for part in parts]).tolist() == expected
+    assert pieces.discarded == whole.discarded
+
+
+def test_random_bytes_never_raise_and_two_lines_bring_it_in_step() -> None:
+    draw = random.Random(3)
+    decoder = TextLineDecoder((1, 2))
+    alphabet = b"0123456789,;.\t\r\n!-e \xff"
+    for _ in range(2000):
+        garbage = bytes(draw.choice(alphabet) for _ in range(draw.randrange(200)))
+        decoder.feed(garbage if draw.random() < 0.5 else draw.randbytes(300))
+        assert decoder.pending <= LONGEST_LINE
+        after = decoder.feed(b"\n1,1\n2,2\n3,3\n").counts.tolist()
+        assert after[-2:] == [[2, 2], [3, 3]]
+
+
+class Bench:
+    """A stream without a counter at 250 Hz, read every 40 ms."""
+
+    def __init__(self, modulus: int = 1) -> None:
+        self.events: list[DriverEvent] = []
+        axis = StreamAxis(self.events.append, StreamClock(250.0))
+        self.stream = UncountedStream(axis, 250.0, modulus=modulus)
+        self.now_ns = 0
+
+    def play(self, reads: int, *, lost: bool = False, late_ns: int = 0) -> None:
+        for _ in range(reads):
+            self.now_ns += 40_000_000
+            if not lost:
+                counts = np.zeros((10, 1), np.int32)
+                self.stream.arrive([counts], self.now_ns + late_ns)
+
+    @property
+    def gaps(self) -> list[Gap]:
+        return [event for event in self.events if isinstance(event, Gap)]
+
+
+@pytest.mark.parametrize("modulus", [1, 16])
+def test_a_silence_that_nothing_makes_up_for_is_a_gap(modulus: int) -> None:
+    bench = Bench(modulus)
+    bench.play(100)
+    bench.play(20, lost=True)
+    bench.play(100)
+    (gap,) = bench.gaps
+    assert (gap.first, gap.cause, gap.exact) == (1000, GapCause.LOST_PACKETS, False)
+    assert abs(gap.count - 200) <= 8
+    assert gap.count % modulus == 0
+
+
+def test_a_backlog_delivered_late_is_none() -> None:
+    bench = Bench()
+    bench.play(100)
+    bench.play(5, late_ns=150_000_000)
+    bench.play(100)
+    assert bench.gaps == []
+    assert sum(len(e.counts) for e in bench.events if isinstance(e, SampleBlock)) == 2050
+
+
+def test_after_a_restart_the_clock_bounds_the_gap() -> None:
+    bench = Bench()
+    bench.play(100)
+    bench.stream.restart(GapCause.LINK_LOST)
+    bench.play(25, lost=True)
+    bench.play(10)
+    (gap,) = bench.gaps
+    assert gap.cause is GapCause.LINK_LOST
+    assert abs(gap.count - 250) <= 5
+
+
+def test_another_rate_than_configured_is_refused() -> None:
+    check = RateCheck(250.0, "/dev/ttyUSB0", "lines")
+    for read in range(200):
+        check.observe(10, read * 50_000_000)
+    with pytest.raises(DriverError, match=r"sends 200 lines a second, not 250; set rate_hz"):
+        check.observe(10, 200 * 50_000_000)
+    right = RateCheck(250.0, "/dev/ttyUSB0", "lines")
+    for read in range(400):
+        right.observe(10, read * 40_000_000 + (read > 200) * 1_000_000_000)
+
+
+def test_scale_and_refused_options() -> None:
+    (lead,) = TextLines("/dev/ttyUSB0").leads
+    assert lead.microvolts_per_count == pytest.approx(2.93, abs=0.005)
+    assert not lead.calibrated
+    fine = TextLines("/dev/ttyUSB0", decimals=2, microvolts_per_unit=1.0, offset=0).leads[0]
+    assert (fine.microvolts_per_count, fine.calibrated) == (0.01, True)
+    options: list[dict[str, object]] = [
+        {"rate_hz": 1.0},
+        {"columns": [1, 2]},
+        {"decimals": 9},
+        {"full_scale": [5, 5]},
+    ]
+    for wrong in options:
+        with pytest.raises(DriverError, match="correct the options"):
+            TextLines("/dev/ttyUSB0", **wrong)  # type: ignore[arg-type]
