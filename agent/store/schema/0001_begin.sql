@@ -1,12 +1,7 @@
 -- Times ending in _ns are UTC nanoseconds since 1970; host_ns is the host's monotonic clock and
 -- comparable within one boot only. Times ending in _s are stream seconds: sample / rate_hz.
 
-CREATE TABLE meta (
-    name TEXT PRIMARY KEY,
-    value TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-
--- One row per start of the agent.
+-- One row per start of the agent; number is the boot counter.
 CREATE TABLE runs (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     boot TEXT NOT NULL,

@@ -25,7 +25,7 @@ CREATE TABLE alarm_changes (
     hidden INTEGER NOT NULL,
     remedy TEXT NOT NULL
 ) STRICT;
-INSERT INTO "alarm_changes" VALUES(1,'01a1fbbc-437a-77d6-b24d-9355ab6c28c2','bed1',1800000000000000000,'start','nurse 7','01a1fbbc-437a-782f-8be0-0c9d9b7bb8e4','asystole','Asystole','physiological','high','active',1,1800000000000000000,1800000001000000000,1800000009000000000,4.2,4.0,0.93,'rhythm 1.2.0',1,'Look at the patient.');
+INSERT INTO "alarm_changes" VALUES(1,'01a1fbf8-5f46-7955-a4cb-85353ae3531c','bed1',1800000000000000000,'start','nurse 7','01a1fbf8-5f46-7982-b3c5-73cc3a358d32','asystole','Asystole','physiological','high','active',1,1800000000000000000,1800000001000000000,1800000009000000000,4.2,4.0,0.93,'rhythm 1.2.0',1,'Look at the patient.');
 CREATE TABLE audit (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     at_ns INTEGER NOT NULL,
@@ -80,10 +80,6 @@ CREATE TABLE gaps (
     host_ns INTEGER NOT NULL,
     PRIMARY KEY (stream, first)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE meta (
-    name TEXT PRIMARY KEY,
-    value TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
 CREATE TABLE outbox (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -92,9 +88,9 @@ CREATE TABLE outbox (
     payload BLOB NOT NULL,
     content_type TEXT NOT NULL
 ) STRICT;
-INSERT INTO "outbox" VALUES(1,'01a1fbbc-437a-7971-8809-46531cee5496',0,'wardbeat/v1/site/unit/bed/1/ALARM',X'7B22746167223A22616C61726D227D','application/json');
-INSERT INTO "outbox" VALUES(2,'01a1fbbc-437a-79e6-98c8-80b66201b8a8',1,'wardbeat/v1/site/unit/bed/1/STRIP',X'7B22746167223A22616C61726D227D','application/json');
-INSERT INTO "outbox" VALUES(3,'01a1fbbc-4384-7142-8da7-f87c16bfe988',2,'wardbeat/v1/site/unit/bed/1/SUMMARY',X'7B22746167223A22616C61726D227D','application/json');
+INSERT INTO "outbox" VALUES(1,'01a1fbf8-5f46-7a4c-bb88-b4813357c34a',0,'wardbeat/v1/site/unit/bed/1/ALARM',X'7B22746167223A22616C61726D227D','application/json');
+INSERT INTO "outbox" VALUES(2,'01a1fbf8-5f46-7a96-a417-d34f8de5bfb8',1,'wardbeat/v1/site/unit/bed/1/STRIP',X'7B22746167223A22616C61726D227D','application/json');
+INSERT INTO "outbox" VALUES(3,'01a1fbf8-5f47-7a74-9093-99f30760351f',2,'wardbeat/v1/site/unit/bed/1/SUMMARY',X'7B22746167223A22616C61726D227D','application/json');
 CREATE TABLE rhythm_changes (
     stream INTEGER NOT NULL REFERENCES streams (number),
     start_s REAL NOT NULL,
@@ -137,7 +133,7 @@ CREATE TABLE streams (
     start_ns INTEGER NOT NULL,
     host_ns INTEGER NOT NULL
 ) STRICT;
-INSERT INTO "streams" VALUES(1,'01a1fbbc-435e-79a2-94f8-9b27029c4b45',1,'bed1','OpenBCI Cyton','/dev/serial/by-id/usb-FTDI-0','DM00Q0QE','v3.1.1',250.0,'[{"name":"II","microvolts_per_count":0.02235,"offset_counts":0.0,"full_scale_counts":[-8388608,8388607],"calibrated":true},{"name":"V1","microvolts_per_count":0.02235,"offset_counts":0.0,"full_scale_counts":null,"calibrated":true}]',1800000000000000000,5000000000000);
+INSERT INTO "streams" VALUES(1,'01a1fbf8-5f3f-7ce6-b9e1-73940d1eb3a4',1,'bed1','OpenBCI Cyton','/dev/serial/by-id/usb-FTDI-0','DM00Q0QE','v3.1.1',250.0,'[{"name":"II","microvolts_per_count":0.02235,"offset_counts":0.0,"full_scale_counts":[-8388608,8388607],"calibrated":true},{"name":"V1","microvolts_per_count":0.02235,"offset_counts":0.0,"full_scale_counts":null,"calibrated":true}]',1800000000000000000,5000000000000);
 CREATE TABLE summaries (
     id TEXT NOT NULL PRIMARY KEY,
     bed TEXT NOT NULL,
