@@ -59,7 +59,7 @@ def write_acceptable(
         connection.execute("SAVEPOINT part")
         try:
             wave_s += part(connection, open_blocks)
-        except (sqlite3.Error, ValueError, OverflowError, TypeError) as error:
+        except Exception as error:
             if isinstance(error, sqlite3.Error) and fault_of(error) is not Fault.PROGRAM:
                 raise
             connection.execute("ROLLBACK TO part")

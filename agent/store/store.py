@@ -147,7 +147,7 @@ class Store:
         database.open(clock.utc_ns())
         try:
             upkeep = Upkeep(database, options.retention, reserve)
-            upkeep.begin(time.monotonic())
+            _begin(upkeep, database, clock)
             number = _next_run(database.connection)
             started = (clock.utc_ns(), clock.monotonic_ns())
             run_row = Row(INSERT_RUN, (number, boot_id, version, *started))
@@ -425,6 +425,17 @@ def _execute(connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
 
 def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
+
+
+def _begin(upkeep: Upkeep, database: Database, clock: Clock) -> None:
+    """Begin the upkeep; damage in what the first check left out shows here."""
+    try:
+        upkeep.begin(time.monotonic())
+    except sqlite3.DatabaseError as error:
+        if fault_of(error) is not Fault.DAMAGED:
+            raise
+        database.replace(str(error), clock.utc_ns())
+        upkeep.begin(time.monotonic())
 
 
 def _next_run(connection: sqlite3.Connection) -> int:

@@ -8,6 +8,7 @@ it is on the disk; it is never dropped: while the disk refuses, it is tried agai
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 import threading
@@ -108,6 +109,8 @@ class Writer:
         self._retry_at = 0.0
         """When durable work that the disk refused is tried again."""
         self._upkeep_waits = False
+        self._refused = False
+        """Whether the disk refused something in this turn."""
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
 
     def start(self) -> None:
@@ -229,6 +232,7 @@ class Writer:
         # Taken before the commit: one that comes meanwhile wants what comes with it.
         with self._wake:
             flushes, self._flushes = self._flushes, []
+        self._refused = False
         try:
             self._commit_work()
         except _NotNowError:
@@ -239,6 +243,9 @@ class Writer:
             self._next_commit = max(self._next_commit + COMMIT_S, time.monotonic())
         if due or self._upkeep_waits:
             self._keep_up(now_s)
+        if not self._refused and not self._work:
+            for fault in (Fault.BUSY, Fault.UNWRITABLE, Fault.PROGRAM):
+                self._troubles.pop(fault, None)
 
     def _bulk_turn(self, now_s: float, flushes: list[Work], *, everything: bool) -> None:
         error: BaseException | None = None
@@ -249,48 +256,52 @@ class Writer:
         except Exception as reason:
             error = reason
             raise
-        else:
-            for fault in (Fault.BUSY, Fault.UNWRITABLE, Fault.PROGRAM):
-                self._troubles.pop(fault, None)
         finally:
             for flush in flushes:
                 flush.settle(error)
 
     def _keep_up(self, now_s: float) -> None:
         self._upkeep_waits = False
-        try:
-            self._upkeep_waits = self._upkeep.step(now_s, self._clock.utc_ns())
-        except (sqlite3.Error, StoreError) as error:
-            log.warning("%s: upkeep waits: %s", self._database.path, error)
+        with contextlib.suppress(_NotNowError):
+            self._attempt(partial(self._step, now_s))
         if self._upkeep.is_full(now_s):
             self._put_off(Fault.DISK_FULL, _FULL)
         else:
             self._troubles.pop(Fault.DISK_FULL, None)
 
-    def _commit_work(self) -> None:
-        while True:
-            with self._wake:
-                group = list(self._work)
-            if not group or (time.monotonic() < self._retry_at and not self._closing):
-                return
-            self._attempt(partial(self._commit_group, group))
+    def _step(self, now_s: float) -> None:
+        self._upkeep_waits = self._upkeep.step(now_s, self._clock.utc_ns())
 
-    def _commit_group(self, group: list[Work]) -> None:
-        """Commit together; a work that fails by its own fault fails alone."""
-        connection = self._database.connection
+    def _commit_work(self) -> None:
+        while self._work and (self._closing or time.monotonic() >= self._retry_at):
+            self._attempt(self._commit_group)
+
+    def _commit_group(self) -> None:
+        """Commit all that waits together; a work that fails by its own fault fails alone."""
+        with self._wake:
+            group = list(self._work)
         try:
-            with transaction(connection):
-                grown = sum(work.run(connection) for work in group)
+            self._commit_together(group)
         except Exception as error:
-            if isinstance(error, sqlite3.Error) and fault_of(error) is not Fault.PROGRAM:
+            if _is_of_the_disk(error):
                 raise
-            if len(group) == 1:
-                self._settle(group, error)
-            for work in group if len(group) > 1 else ():
-                self._commit_group([work])
-        else:
-            self._upkeep.outbox += grown
-            self._settle(group, None)
+            for work in group:
+                self._commit_alone(work)
+
+    def _commit_alone(self, work: Work) -> None:
+        try:
+            self._commit_together([work])
+        except Exception as error:
+            if _is_of_the_disk(error):
+                raise
+            self._settle([work], error)
+
+    def _commit_together(self, group: list[Work]) -> None:
+        connection = self._database.connection
+        with transaction(connection):
+            grown = sum(work.run(connection) for work in group)
+        self._upkeep.outbox += grown
+        self._settle(group, None)
 
     def _settle(self, group: list[Work], error: BaseException | None) -> None:
         with self._wake:
@@ -300,14 +311,12 @@ class Writer:
             work.settle(error)
 
     def _commit_bulk(self, now_s: float, *, everything: bool) -> None:
-        if self._database.is_connected and not self._upkeep.room_for_bulk(now_s):
-            raise _NotNowError("the disk is full: waves and trends wait")
+        self._attempt(partial(self._want_room, now_s))
         for _ in range(BATCHES if everything else 1):
             with self._wake:
                 batch = self._queue.take(BATCH_BYTES)
-                heads = self._heads[self._saved_heads :]
             try:
-                self._attempt(partial(self._write, batch, heads, now_s))
+                self._attempt(partial(self._write, batch, now_s))
             except BaseException:
                 with self._wake:
                     self._queue.put_back(batch, now_s)
@@ -315,8 +324,14 @@ class Writer:
             if not self._queue.cost:
                 return
 
-    def _write(self, batch: Batch, heads: list[Row], now_s: float) -> None:
+    def _want_room(self, now_s: float) -> None:
+        if not self._upkeep.room_for_bulk(now_s):
+            raise _NotNowError("the disk is full: waves and trends wait")
+
+    def _write(self, batch: Batch, now_s: float) -> None:
         """One transaction; what the database refuses for good is left out and counted."""
+        with self._wake:
+            heads = self._heads[self._saved_heads :]
         if not (batch or heads or has_idle(self._open_blocks, now_s)):
             return
         connection = self._database.connection
@@ -324,8 +339,8 @@ class Writer:
         try:
             with transaction(connection):
                 written = write_batch(connection, heads, batch, open_blocks, now_s)
-        except (ValueError, OverflowError, TypeError, sqlite3.Error) as error:
-            if isinstance(error, sqlite3.Error) and fault_of(error) is not Fault.PROGRAM:
+        except Exception as error:
+            if _is_of_the_disk(error):
                 raise
             open_blocks = dict(self._open_blocks)
             with transaction(connection):
@@ -336,7 +351,11 @@ class Writer:
         self._rejected_rows += written.rejected
 
     def _attempt(self, job: Callable[[], None]) -> None:
-        """Do a job that may be repeated, mending what can be mended in between."""
+        """Do a job that may be repeated, mending what can be mended in between.
+
+        Raises:
+            _NotNowError: it cannot be mended now.
+        """
         for _ in range(ATTEMPTS):
             try:
                 if not self._database.is_connected:
@@ -351,21 +370,29 @@ class Writer:
         raise self._put_off(Fault.UNWRITABLE, f"not written after {ATTEMPTS} attempts")
 
     def _mend(self, error: sqlite3.Error) -> None:
-        fault = fault_of(error)
-        if fault is Fault.DISK_FULL:
-            room = self._upkeep.make_room(time.monotonic())
-            not_now = self._put_off(fault, "the disk is full: old waves are deleted, alarms kept")
-            if not room:
+        match fault_of(error):
+            case Fault.DISK_FULL:
+                self._make_room(error)
+            case Fault.DAMAGED:
+                self._begin_anew(error)
+            case Fault.UNWRITABLE:
+                self._database.disconnect()
+                raise self._put_off(Fault.UNWRITABLE, f"cannot be written ({error})") from error
+            case Fault.BUSY:
+                why = f"another program is writing to it ({error})"
+                raise self._put_off(Fault.BUSY, why) from error
+            case Fault.PROGRAM:
+                raise error
+
+    def _make_room(self, error: sqlite3.Error) -> None:
+        not_now = self._put_off(Fault.DISK_FULL, _FULL)
+        try:
+            if not self._upkeep.make_room(time.monotonic()):
                 raise not_now from error
-        elif fault is Fault.DAMAGED:
-            self._begin_anew(error)
-        elif fault is Fault.UNWRITABLE:
-            self._database.disconnect()
-            raise self._put_off(fault, f"cannot be written ({error})") from error
-        elif fault is Fault.BUSY:
-            raise self._put_off(fault, f"another program is writing to it ({error})") from error
-        else:
-            raise error
+        except sqlite3.Error as second:
+            if fault_of(second) is not Fault.DAMAGED:
+                raise not_now from second
+            self._begin_anew(second)
 
     def _begin_anew(self, error: sqlite3.Error) -> None:
         """The file was damaged while in use: put it aside and go on with a new one."""
@@ -380,6 +407,7 @@ class Writer:
 
     def _put_off(self, fault: Fault, why: str) -> _NotNowError:
         """Make the error that means trying again in a second, and tell the trouble."""
+        self._refused = True
         text = f"{self._database.path}: {why}; {_REMEDIES.get(fault, 'check the storage card')}"
         # The first time is worth a line in the log; that it goes on, health says.
         log.log(logging.DEBUG if fault in self._troubles else logging.ERROR, "%s", text)
@@ -402,6 +430,11 @@ class Writer:
             flush.settle(closed)
         self._settle(list(self._work), closed)
         self._database.close()
+
+
+def _is_of_the_disk(error: Exception) -> bool:
+    """Whether an error may go away by itself, as those of the work itself do not."""
+    return isinstance(error, sqlite3.Error) and fault_of(error) is not Fault.PROGRAM
 
 
 def _nothing(_: sqlite3.Connection) -> int:

@@ -1,25 +1,18 @@
-"""The disk fills, fails or hangs while the unit runs: waves go first, alarms stay."""
+"""The disk fails, hangs or is damaged while the unit runs: no alarm is lost."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import sqlite3
-import subprocess
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pytest
+from support.store_bed import SMALL, Bed, hurry, until
 from support.store_making import (
-    CYTON,
-    SECOND,
     START_NS,
     MovedClock,
-    block,
     change,
     message,
     vitals,
@@ -27,22 +20,18 @@ from support.store_making import (
 
 from agent.store import (
     Reader,
-    Retention,
     Store,
     StoreClosedError,
-    StoreOptions,
+    StoreOverloadedError,
     StoreUnwritableError,
 )
-from agent.store import connection as connection_module
 from agent.store import database as database_module
 from agent.store import store as store_module
 from agent.store import upkeep as upkeep_module
 from agent.store import writer as writer_module
-from drivers.samples import Gap, GapCause, Lead, SampleBlock
+from drivers.samples import Gap, GapCause
 
 EVER = (0, 2**62)
-MB = 2**20
-SMALL = StoreOptions(Retention(min_free_mb=0.0), queue_bytes=MB // 2, reserve_bytes=8 * MB)
 
 
 @pytest.fixture
@@ -51,182 +40,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 24 MB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("mounting a small file system needs root")
-    yield disk
-    subprocess.run(["umount", "--lazy", disk], check=True)
-
-
-@pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the second pass in a twentieth, so that tests need not wait."""
-    monkeypatch.setattr(writer_module, "COMMIT_S", 0.05)
-    monkeypatch.setattr(writer_module, "RETRY_S", 0.05)
-    monkeypatch.setattr(upkeep_module, "RETENTION_S", 0.1)
-    monkeypatch.setattr(upkeep_module, "CHECKPOINT_S", 0.1)
-    monkeypatch.setattr(upkeep_module, "FULL_SHOWN_S", 0.5)
-
-
-EIGHT_LEADS = replace(CYTON, leads=tuple(Lead(f"V{number}", 0.02235) for number in range(1, 9)))
-
-
-class Bed:
-    """A Cyton with eight leads of noise that no codec can shrink: 6 kB/s."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.stream = store.begin_stream("bed1", EIGHT_LEADS, 5_000 * SECOND)
-        self.chance = np.random.default_rng(1)
-        self.at = 0
-        self.alarms: list[str] = []
-
-    def wave(self, seconds: int = 1) -> None:
-        for _ in range(seconds):
-            noise = self.chance.integers(-(2**21), 2**21, (250, 8), np.int32)
-            self.store.samples(self.stream, block(noise, self.at))
-            self.at += 250
-
-    async def alarm(self) -> None:
-        one = change()
-        async with asyncio.timeout(20):
-            await self.store.alarm_change(one, "bed1", [message()])
-        self.alarms.append(one.id)
-
-    async def stored_alarms(self) -> list[str]:
-        log = await self.store.read(lambda reader: reader.alarm_log("bed1"))
-        return [one.id for one in log]
-
-
-async def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not true():
-            await asyncio.sleep(0.02)
-
-
-def fill_up(disk: Path) -> Path:
-    """Take all that is left."""
-    filler = disk / "somebody elses.log"
-    descriptor = os.open(filler, os.O_WRONLY | os.O_CREAT)
-    with contextlib.suppress(OSError):
-        while os.write(descriptor, b"x" * 4096):
-            pass
-    with contextlib.suppress(OSError):
-        os.close(descriptor)
-    return filler
-
-
-@pytest.mark.usefixtures("hasty")
-async def test_a_full_disk_costs_old_waves_but_no_alarm(small_disk: Path) -> None:
-    path = small_disk / "wardbeat.db"
-    store = Store.open(path, boot_id="boot", clock=MovedClock().clock, options=SMALL)
-    bed = Bed(store)
-    for _ in range(100):
-        bed.wave(seconds=40)
-        await bed.alarm()
-        await store.flush()
-    assert store.health().dropped_samples == 0
-    assert await bed.stored_alarms() == bed.alarms
-    assert len(await store.outbox.pending(1000, frozenset())) == len(bed.alarms)
-    events = await store.read(lambda reader: list(reader.events(bed.stream)))
-    kept = [one for one in events if isinstance(one, SampleBlock)]
-    assert kept[0].first > 0
-    assert kept[-1].end == bed.at
-    for before, after in pairwise(events):
-        assert before.end == after.first
-    gone = [one for one in events if isinstance(one, Gap)]
-    assert {one.cause for one in gone} <= {GapCause.NOT_STORED}
-    await store.close()
-
-
-@pytest.mark.usefixtures("hasty")
-async def test_a_disk_that_others_filled_still_takes_alarms(small_disk: Path) -> None:
-    path = small_disk / "wardbeat.db"
-    store = Store.open(path, boot_id="boot", clock=MovedClock().clock, options=SMALL)
-    bed = Bed(store)
-    bed.wave(seconds=30)
-    await store.flush()
-    filler = fill_up(small_disk)
-    for _ in range(60):
-        bed.wave(seconds=40)
-        await bed.alarm()
-        await asyncio.sleep(0.02)
-    assert store.health().disk_full
-    assert any("disk is full" in trouble for trouble in store.health().troubles)
-    assert await bed.stored_alarms() == bed.alarms
-
-    filler.unlink()
-    bed.wave(seconds=2)
-    await until(lambda: not store.health().troubles and store.health().waiting_kb == 0)
-    await until(lambda: Path(f"{path}.reserve").exists())
-    await bed.alarm()
-    await store.close()
-    with Reader.open(path) as reader:
-        assert [one.id for one in reader.alarm_log("bed1")] == bed.alarms
-        newest = max(event.end for event in reader.events(bed.stream))
-        assert newest == bed.at
-
-
-@pytest.mark.usefixtures("hasty")
-async def test_a_disk_full_at_the_start_still_takes_alarms(small_disk: Path) -> None:
-    path = small_disk / "wardbeat.db"
-    store = Store.open(path, boot_id="boot", clock=MovedClock().clock, options=SMALL)
-    Bed(store).wave(seconds=50)
-    await store.close()
-    fill_up(small_disk)
-    store = Store.open(path, boot_id="boot", clock=MovedClock().clock, options=SMALL)
-    bed = Bed(store)
-    for _ in range(20):
-        bed.wave()
-        await bed.alarm()
-    assert await bed.stored_alarms() == bed.alarms
-    await store.close()
-
-
-@pytest.mark.usefixtures("hasty")
-async def test_a_database_that_may_not_grow_turns_over_its_waves(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def limited(connection: sqlite3.Connection) -> None:
-        connection_module.configure(connection)
-        connection.execute("PRAGMA max_page_count = 1200")
-
-    monkeypatch.setattr(database_module, "configure", limited)
-    store = Store.open(path, boot_id="boot", clock=MovedClock().clock, options=SMALL)
-    bed = Bed(store)
-    for _ in range(150):
-        bed.wave(seconds=30)
-        await bed.alarm()
-        await store.flush()
-    assert await bed.stored_alarms() == bed.alarms
-    events = await store.read(lambda reader: list(reader.events(bed.stream)))
-    assert events[0].first > 0
-    assert events[-1].end == bed.at
-    await store.close()
-
-
-@pytest.mark.usefixtures("hasty")
-async def test_the_size_that_is_allowed_is_kept_and_the_file_shrinks(path: Path) -> None:
-    large = Store.open(path, boot_id="boot", clock=MovedClock().clock)
-    bed = Bed(large)
-    for _ in range(50):
-        bed.wave(seconds=60)
-        await large.flush()
-    await bed.alarm()
-    await large.close()
-    before = path.stat().st_size
-
-    options = StoreOptions(Retention(max_mb=0.3, min_free_mb=0.0))
-    small = Store.open(path, boot_id="boot", clock=MovedClock().clock, options=options)
-    await until(lambda: 0 < small.health().size_mb < 0.3)
-    # Some freed pages stay in the file, for what comes next.
-    await until(lambda: path.stat().st_size < 0.3e6 + 1_050 * 4_096 < before)
-    assert len(await small.open_alarms("bed1")) == 1
-    await small.close()
+    hurry(monkeypatch)
 
 
 def broken(code: int, times: int) -> tuple[Callable[..., int], list[int]]:
@@ -369,15 +184,110 @@ async def test_a_strip_is_cut_from_what_there_is_when_the_disk_refuses(
     await store.close()
 
 
-async def test_a_reserve_is_only_taken_where_there_is_room(tmp_path: Path) -> None:
-    path = tmp_path / "wardbeat.db"
-    huge = StoreOptions(reserve_bytes=2**60)
-    store = Store.open(path, boot_id="boot", options=huge)
-    assert not Path(f"{path}.reserve").exists()
+@pytest.mark.usefixtures("hasty")
+async def test_a_disk_that_fails_between_works_doubles_none(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One bad work makes the group go singly; the disk fails in the midst of that."""
+    store = Store.open(path, boot_id="boot")
+    hang = sqlite3.connect(path, isolation_level=None)
+    hang.execute("BEGIN IMMEDIATE")
+    insert, _ = broken(sqlite3.SQLITE_IOERR, times=1)
+    monkeypatch.setattr(store_module, "insert_messages", insert)
+    works = [
+        asyncio.ensure_future(store.audit(who="a", what="first")),
+        asyncio.ensure_future(store.audit(who="b", what="second")),
+        asyncio.ensure_future(store.enqueue([message()])),
+        asyncio.ensure_future(store.audit(who="c", what="bad", at_ns=2**70)),
+        asyncio.ensure_future(store.audit(who="d", what="third")),
+    ]
+    await asyncio.sleep(0.05)
+    hang.execute("ROLLBACK")
+    hang.close()
+    results = await asyncio.gather(*works, return_exceptions=True)
+    assert [type(one) for one in results] == [
+        type(None), type(None), type(None), OverflowError, type(None),
+    ]  # fmt: skip
+    audit = await store.read(
+        lambda reader: reader.connection.execute(
+            "SELECT what FROM audit ORDER BY number"
+        ).fetchall()
+    )
+    assert [row[0] for row in audit] == ["first", "second", "third"]
+    assert store.health().outbox == 1
     await store.close()
-    none = Store.open(path, boot_id="boot", options=StoreOptions(reserve_bytes=0))
-    assert not Path(f"{path}.reserve").exists()
-    await none.close()
-    store = Store.open(path, boot_id="boot", options=SMALL)
-    assert os.stat(f"{path}.reserve").st_blocks * 512 >= MB  # noqa: PTH116
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_more_writes_than_can_wait_are_refused_at_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "WORK_LIMIT", 3)
+    store = Store.open(path, boot_id="boot")
+    hang = sqlite3.connect(path, isolation_level=None)
+    hang.execute("BEGIN IMMEDIATE")
+    waiting = [asyncio.ensure_future(store.enqueue([message()])) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    with pytest.raises(StoreOverloadedError, match="3 writes are waiting"):
+        await store.enqueue([message()])
+    hang.execute("ROLLBACK")
+    hang.close()
+    await asyncio.gather(*waiting)
+    await store.enqueue([message()])
+    assert store.health().outbox == 4
+    await store.close()
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_when_nothing_can_be_carried_over_the_streams_go_on(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store.open(path, boot_id="boot", clock=MovedClock().clock)
+    bed = Bed(store)
+    bed.wave()
+    await store.flush()
+    monkeypatch.setattr(database_module, "salvage", lambda *_: {})
+    insert, _ = broken(sqlite3.SQLITE_NOTADB, times=1)
+    monkeypatch.setattr(store_module, "insert_messages", insert)
+    other = Bed(store)
+    other.wave()
+    await bed.alarm()
+    bed.wave()
+    await store.flush()
+    assert await bed.stored_alarms() == bed.alarms
+    runs, streams = await store.read(
+        lambda reader: reader.connection.execute(
+            "SELECT (SELECT COUNT(*) FROM runs), (SELECT COUNT(*) FROM streams)"
+        ).fetchone()
+    )
+    assert (runs, streams) == (1, 2)
+    assert store.health().rejected_rows == 0
+    assert store.damage is not None
+    assert "nothing carried over" in str(store.damage)
+    await store.close()
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_damage_that_upkeep_finds_begins_a_new_database(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store.open(path, boot_id="boot", clock=MovedClock().clock)
+    bed = Bed(store)
+    await bed.alarm()
+    real = upkeep_module.delete_by_size
+    calls: list[int] = []
+
+    def damaged(*arguments: object) -> object:
+        calls.append(1)
+        if len(calls) == 1:
+            error = sqlite3.DatabaseError("database disk image is malformed")
+            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise error
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(upkeep_module, "delete_by_size", damaged)
+    await until(lambda: store.damage is not None)
+    assert await bed.stored_alarms() == bed.alarms
+    await bed.alarm()
+    assert await bed.stored_alarms() == bed.alarms
     await store.close()

@@ -50,7 +50,8 @@ CREATE TABLE waves (
     samples BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX waves_by_sample ON waves (stream, first);
-CREATE INDEX waves_by_time ON waves (stream, start_ns);
+-- With what sums up the hours stored, so that a start need not read the waves.
+CREATE INDEX waves_by_time ON waves (stream, start_ns, count, true_rate_hz);
 -- Short pieces, waiting to be folded into a block.
 CREATE INDEX waves_pieces ON waves (stream, first)
 WHERE codec = 'delta-zlib' AND count < 30.0 * true_rate_hz;
