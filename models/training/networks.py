@@ -155,7 +155,7 @@ class StreamingRhythm(nn.Module):
         temperatures: tuple[float, float] = (1.0, 1.0),
         prior: tuple[float, float, float] = (0.0, 0.0, 0.0),
     ) -> None:
-        """``prior`` is added to the lethal logits: training shows VT and VF far too often."""
+        """``prior`` is added to the lethal logits after their temperature."""
         super().__init__()
         self.rhythm, self.lethal = rhythm, lethal
         self.temperatures = temperatures

@@ -37,7 +37,7 @@ HALF_DB = 0.0
 SLOPE_DB = 1.5
 SILENT_SHARE = 0.03
 """Share of the training half's named (N, A, O) seconds that may be called unusable."""
-EPOCHS, STEPS = 12, 200
+EPOCHS, STEPS = 15, 200
 SUMMARY = (
     "Stage 1: probability that the last second is usable, from one to five seconds of signal; "
     "a small residual convolutional network"

@@ -78,7 +78,7 @@ def test_flutter_of_a_held_out_patient_is_usable(shared: Path) -> None:
     lethal = stream_rhythm(RHYTHM, part)[:, 3:].sum(1) >= 0.5
     ended = 60 + int(np.flatnonzero(rhythms[first:] != "VFL")[0])
     assert lethal[60 + 4 : ended].all()
-    assert lethal[:60].sum() <= 2
+    assert not lethal[:50].any()  # the annotated onset is inexact by some seconds
 
 
 def test_normal_rhythm_raises_no_lethal_alarm(shared: Path) -> None:
