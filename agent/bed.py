@@ -214,9 +214,11 @@ class Bed:
             case LinkChange():
                 presence.link_changed(event.state, event.reason, now_ns)
                 self.publish_state()
-            case HeartRateReading():
+            case HeartRateReading() if self._chain is None:
                 presence.sampled(now_ns)
                 self._own_rate(event)
+            case HeartRateReading():
+                pass  # a device with a wave: its contact comes with the samples
             case BatteryReading():
                 presence.battery(event.percent)
 

@@ -1,0 +1,166 @@
+"""One Bluetooth LE peripheral for asyncio: found, connected, and let go again in any case.
+
+It never retries by itself (``drivers.reconnect`` does) and keeps what others learnt: one
+connection attempt at a time on an adapter, the disconnect callback only sets a flag,
+``disconnect`` is called even when the link seems gone, or BlueZ answers "InProgress" for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
+
+from drivers.samples import DriverError
+
+if TYPE_CHECKING:
+    from bleak import BleakClient
+    from bleak.backends.device import BLEDevice
+    from bleak.backends.scanner import AdvertisementData
+
+log = logging.getLogger(__name__)
+
+FIND_S: Final = 10.0
+CONNECT_S: Final = 20.0
+REQUEST_S: Final = 5.0
+"""Reads and writes; a strap that takes longer has gone."""
+HANG_UP_S: Final = 5.0
+
+_ADDRESS = re.compile(r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}", re.IGNORECASE)
+_locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+
+OnNotification = Callable[[bytes], None]
+
+
+class BleConnection:
+    """A connected peripheral; every wait has a timeout and ends when the link does."""
+
+    def __init__(self, client: BleakClient, address: str, lost: asyncio.Event) -> None:
+        self._client = client
+        self.address = address
+        self.lost = lost
+        """Set when the link is gone."""
+
+    def has(self, characteristic: str) -> bool:
+        """Whether the peripheral offers a characteristic."""
+        return self._client.services.get_characteristic(characteristic) is not None
+
+    async def read(self, characteristic: str) -> bytes:
+        """Read a characteristic."""
+        async with self._request("read"):
+            return bytes(await self._client.read_gatt_char(characteristic))
+
+    async def write(self, characteristic: str, data: bytes) -> None:
+        """Write with response."""
+        async with self._request("write"):
+            await self._client.write_gatt_char(characteristic, data, response=True)
+
+    async def notify(self, characteristic: str, on_data: OnNotification) -> None:
+        """Subscribe; ``on_data`` runs on the event loop."""
+        async with self._request("subscribe"):
+            # BlueZ loses first notifications when it acquires the characteristic (bleak notes).
+            await self._client.start_notify(
+                characteristic,
+                lambda _, data: on_data(bytes(data)),
+                bluez={"use_start_notify": True},
+            )
+
+    @contextlib.asynccontextmanager
+    async def _request(self, what: str) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(REQUEST_S):
+                yield
+        except TimeoutError:
+            raise DriverError(
+                f"no answer to a {what} in {REQUEST_S:.0f} s",
+                self.address,
+                "is the sensor near and charged?",
+            ) from None
+
+
+@contextlib.asynccontextmanager
+async def connected(address: str) -> AsyncIterator[BleConnection]:
+    """Find and connect the peripheral with this address or name (or end of name).
+
+    Raises:
+        DriverError: not found, not connected, no Bluetooth here; each says what to do.
+    """
+    from bleak import BleakClient
+
+    lost = asyncio.Event()
+    async with _errors(address):
+        async with _locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+            device = await _find(address)
+            client = BleakClient(
+                device, disconnected_callback=lambda _: lost.set(), timeout=CONNECT_S
+            )
+            try:
+                await client.connect()
+            except BaseException:
+                await _hang_up(client)
+                raise
+        try:
+            yield BleConnection(client, address, lost)
+        finally:
+            await _hang_up(client)
+
+
+async def _find(address: str) -> BLEDevice:
+    from bleak import BleakScanner
+
+    def fits(device: BLEDevice, advertised: AdvertisementData) -> bool:
+        name = advertised.local_name or device.name or ""
+        return name == address or name.endswith(f" {address}")
+
+    if _ADDRESS.fullmatch(address):
+        device = await BleakScanner.find_device_by_address(address, timeout=FIND_S)
+    else:
+        device = await BleakScanner.find_device_by_filter(fits, timeout=FIND_S)
+    if device is None:
+        raise DriverError(
+            f"not found by Bluetooth in {FIND_S:.0f} s",
+            address,
+            "is it worn with wet electrodes, and connected to no phone?",
+        )
+    return device
+
+
+async def _hang_up(client: BleakClient) -> None:
+    """Also where the link seems gone: what BlueZ still holds would block the next attempt."""
+    try:
+        async with asyncio.timeout(HANG_UP_S):
+            await client.disconnect()
+    except Exception as error:
+        log.debug("disconnect: %s", error)
+
+
+@contextlib.asynccontextmanager
+async def _errors(address: str) -> AsyncIterator[None]:
+    """Bluetooth's many errors as one kind, each with something to do."""
+    from bleak.exc import BleakBluetoothNotAvailableError, BleakError
+
+    try:
+        yield
+    except DriverError:
+        raise
+    except BleakBluetoothNotAvailableError as error:
+        raise DriverError(
+            f"Bluetooth is not available ({error})",
+            address,
+            "is an adapter plugged in, switched on, and bluetooth.service running?",
+        ) from error
+    except TimeoutError:
+        raise DriverError(
+            f"no connection in {CONNECT_S:.0f} s", address, "bring the sensor nearer"
+        ) from None
+    except (BleakError, OSError, EOFError) as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise DriverError(
+            f"Bluetooth said {said[:120]!r}",
+            address,
+            "is bluetooth.service running and the sensor near? it is tried again",
+        ) from error
