@@ -2,8 +2,8 @@
 
 The noise stress test follows ``nst`` (Moody 1984): five clean minutes, then two noisy and two clean
 ones in turn; the signal-to-noise ratio is of QRS power (peak to peak squared over eight, the mean
-of the first 300 normal beats without the extreme tenth) and noise power (mean of the variances of
-one-second windows, likewise trimmed).
+of the first 300 normal beats without the extreme tenth) and noise power (the mean RMS of
+one-second windows, likewise trimmed, squared).
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from drivers.files.annotations import read_annotations
 Signal = NDArray[np.float64]
 stress_fold = ("118", "119")
 RATE = 250
-BLOCK = 75_000
 
 
 @dataclass(frozen=True)
@@ -85,25 +84,46 @@ def _trimmed(values: Signal) -> float:
     return float(ordered[cut : len(ordered) - cut].mean())
 
 
-def qrs_height(signal: Signal, beats: NDArray[np.int64]) -> float:
-    """Usual peak-to-peak height of the first 300 beats."""
-    inner = [b for b in beats[:300] if 13 < b < len(signal) - 13]
-    return _trimmed(np.array([np.ptp(signal[b - 12 : b + 13]) for b in inner]))
+def qrs_height(signal: Signal, beats: NDArray[np.int64], rate_hz: float = RATE) -> float:
+    """Usual peak-to-peak height within 50 ms of the first 300 beats."""
+    half = round(0.05 * rate_hz)
+    inner = [b for b in beats[:300].tolist() if half < b < len(signal) - half - 1]
+    return _trimmed(np.array([np.ptp(signal[b - half : b + half + 1]) for b in inner]))
 
 
-def noise_rms(noise: Signal) -> float:
-    """Usual RMS of one-second windows."""
-    windows = noise[: min(len(noise), BLOCK) // RATE * RATE].reshape(-1, RATE)
+def noise_rms(noise: Signal, rate_hz: float = RATE) -> float:
+    """Usual RMS of one-second windows of the first five minutes."""
+    second = round(rate_hz)
+    windows = noise[: min(len(noise), 300 * second) // second * second].reshape(-1, second)
     return _trimmed(windows.std(axis=1))
 
 
-def stressed(signal: Signal, beats: NDArray[np.int64], noise: Signal, snr_db: float) -> Signal:
-    """The noise stress test's signal."""
-    power = qrs_height(signal, beats) ** 2 / 8
-    gain = np.sqrt(power / (noise_rms(noise) ** 2 * 10 ** (snr_db / 10)))
+def noise_gain(
+    signal: Signal,
+    normal_beats: NDArray[np.int64],
+    noise: Signal,
+    snr_db: float,
+    rate_hz: float = RATE,
+) -> float:
+    """By what to multiply the noise for a signal-to-noise ratio."""
+    power = qrs_height(signal, normal_beats, rate_hz) ** 2 / 8
+    return float(np.sqrt(power / 10 ** (snr_db / 10)) / noise_rms(noise, rate_hz))
+
+
+def noisy_spans(count: int, rate_hz: float = RATE) -> list[tuple[int, int]]:
+    """Samples that the stress test disturbs: two of every four minutes after the first five."""
+    minute = round(60 * rate_hz)
+    return [
+        (start, min(start + 2 * minute, count)) for start in range(5 * minute, count, 4 * minute)
+    ]
+
+
+def stressed(signal: Signal, ecg: Ecg, noise: Signal, snr_db: float) -> Signal:
+    """The noise stress test's signal at 250 Hz."""
+    normal = ecg.beats[np.isin(ecg.symbols, list("NLR"))]
+    gain = noise_gain(signal, normal, noise, snr_db)
     made = signal.copy()
-    for start in range(300 * RATE, len(signal), 240 * RATE):
-        stop = min(start + 120 * RATE, len(signal))
+    for start, stop in noisy_spans(len(signal)):
         made[start:stop] += gain * noise[start:stop]
     return made
 
@@ -197,7 +217,7 @@ def score_stress(data: Path, name: str, snr_db: float, scorer: Scorer) -> tuple[
     ecg = load_ecg(data, "mitdb", name)
     signal = ecg.microvolts[:, 0]
     noise = noise_at(data, "em")[: len(signal), 0]
-    return _counts(detected(stressed(signal, ecg.beats, noise, snr_db), scorer), ecg)
+    return _counts(detected(stressed(signal, ecg, noise, snr_db), scorer), ecg)
 
 
 def _counts(peaks_s: Signal, ecg: Ecg) -> tuple[int, int, int]:

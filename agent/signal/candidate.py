@@ -173,8 +173,7 @@ def _likeness(signals: FrontEnd, levels: Levels, position: int) -> tuple[float, 
     if levels.template is None:
         return 0.0, 0.0, 0.0
     wide = _around(signals, position, _TEMPLATE_HALF + _SHIFT)
-    products = np.lib.stride_tricks.sliding_window_view(wide, len(levels.template))
-    likeness = (products * levels.template).sum(axis=1)
+    likeness = np.correlate(wide, levels.template, "valid")
     inner = wide[_SHIFT:-_SHIFT]
     norm = math.sqrt(float(inner @ inner)) + 1.0
     best = float(likeness[int(np.abs(likeness).argmax())]) / norm

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.signal.envelope import LOOK_AHEAD
-from agent.signal.lead import LeadChain
+from agent.signal.lead import LAG, LeadChain
 from agent.signal.qrs import R_REACH, REFRACTORY, Found
 from agent.signal.quality import SECOND_HOPS, NoiseGate
 from agent.signal.rate import RateMeter
@@ -73,6 +73,7 @@ class SignalChain:
         self._streaming = False
         self._ready = -1
         """Chain samples given to the leads so far; -1 before the first event."""
+        self._expected = 0
         self._hop = 0
         self._stretch = 0
         self._learned = [0] * len(leads)
@@ -94,6 +95,12 @@ class SignalChain:
         """Take samples, or their absence; give the hops they complete."""
         if self._ready < 0:
             self._open(event.first)
+        elif event.first != self._expected:
+            raise ValueError(
+                f"the stream goes on at sample {event.first}, not at {self._expected}; "
+                "a driver must tell missing samples as a gap and none twice"
+            )
+        self._expected = event.end
         if isinstance(event, Gap):
             self._gap(event)
         else:
@@ -179,7 +186,8 @@ class SignalChain:
 
     def _hops(self) -> list[Hop]:
         out = []
-        while (self._hop + 1) * HOP <= self._ready:
+        complete = self._ready - LAG if self._streaming else self._ready
+        while (self._hop + 1) * HOP <= complete:
             out.append(self._next_hop())
         return out
 
