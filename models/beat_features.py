@@ -100,6 +100,7 @@ class ShapeMemory:
         self._index = [0] * _SHAPES
         self._made = 0
         self._seen = 0
+        self._looked: tuple[int | None, Signal, float] | None = None
 
     def _dominant(self) -> int | None:
         if not self._seen:
@@ -107,8 +108,8 @@ class ShapeMemory:
         rivals = np.flatnonzero(self._weight >= _RIVAL * self._weight.max())
         return int(rivals[np.argmin(self._width[rivals])])
 
-    def push(self, window: Signal) -> Shape:
-        """Compare a beat with those before it, then count it; shape (WINDOW,), no NaN."""
+    def look(self, window: Signal) -> Shape:
+        """Compare a beat with those counted before it; shape (WINDOW,), no NaN."""
         width = qrs_width_s(window)
         around = window[_QRS.start - _SHIFT : _QRS.stop + _SHIFT]
         unit = _units(sliding_window_view(around, self._unit.shape[1]))
@@ -131,10 +132,14 @@ class ShapeMemory:
                 known=self._seen >= 8,
                 dominant=mean.copy(),
             )
-        self._learn(slot if alike else None, window, width)
+        self._looked = (slot if alike else None, window, width)
         return shape
 
-    def _learn(self, slot: int | None, window: Signal, width: float) -> None:
+    def count(self) -> None:
+        """The beat last looked at is one: it counts from now on."""
+        if self._looked is None:
+            return
+        (slot, window, width), self._looked = self._looked, None
         self._weight *= _FORGET
         self._seen += 1
         if slot is None:
@@ -218,24 +223,24 @@ class RrMemory:
         """The next beat follows none: there was no usable signal in between."""
         self._last_s = None
 
-    def push(self, time_s: float) -> Timing:
-        """The timing of the next beat."""
+    def look(self, time_s: float) -> Timing:
+        """How a beat stands to those counted before it."""
         rr = None if self._last_s is None else time_s - self._last_s
-        self._last_s = time_s
         median = sorted(self._rr)[len(self._rr) // 2] if len(self._rr) >= 3 else None
         early = rr / median if rr is not None and median is not None else 1.0
         before = tuple(reversed(self._rr))
-        timing = Timing(rr, early, median, self._slow_s, before, self._irregularity)
+        return Timing(rr, early, median, self._slow_s, before, self._irregularity)
+
+    def count(self, time_s: float, alike: bool) -> None:
+        """There is a beat; ``alike``: of the dominant shape, others say nothing of the atria."""
+        rr = None if self._last_s is None else time_s - self._last_s
+        self._last_s = time_s
         if rr is not None:
             self._slow_s += (min(rr, 2.5) - self._slow_s) / (40 if len(self._rr) == 8 else 3)
             self._rr.append(rr)
-        return timing
-
-    def note(self, rr_s: float | None, alike: bool) -> None:
-        """Whether the beat just pushed has the dominant shape; others say nothing of the atria."""
-        if alike and self._alike and rr_s is not None:
-            self._steady.append(rr_s)
-            self._irregularity = irregularity(self._steady)
+            if alike and self._alike:
+                self._steady.append(rr)
+                self._irregularity = irregularity(self._steady)
         self._alike = alike
 
 
@@ -244,6 +249,9 @@ class BeatContext:
 
     Figures first (all about 0 to 2 in size), then the dominant beat in microvolts; figure 0 is
     the scale, in microvolts, by which the network divides both.
+
+    Looking and counting are two steps: what turns out to be no beat is not counted, so that the
+    next one has its RR interval and its dominant beat without it.
     """
 
     def __init__(self) -> None:
@@ -251,25 +259,34 @@ class BeatContext:
         self._rr = RrMemory()
         self._likeness: deque[float] = deque([1.0] * 8, maxlen=8)
         self._window: Signal | None = None
+        self._looked: tuple[float, Signal, int, float] | None = None
 
     def gap(self) -> None:
         """The next beat follows none."""
         self._rr.gap()
 
-    def push(self, time_s: float, window: Signal, lead: int = 0) -> tuple[Shape, Timing, Signal]:
-        """The next beat: its R peak's time, its window, shape (WINDOW,), no NaN, and its lead.
+    def look(self, time_s: float, window: Signal, lead: int = 0) -> tuple[Shape, Timing, Signal]:
+        """What may be the next beat: R peak's time, window, shape (WINDOW,), no NaN, and lead.
 
         Shapes are compared within a lead, intervals across them.
         """
-        timing = self._rr.push(time_s)
-        shape = self._leads.setdefault(lead, ShapeMemory()).push(window)
-        self._rr.note(timing.rr_s, shape.likeness >= _ALIKE_ATRIA)
+        timing = self._rr.look(time_s)
+        shape = self._leads.setdefault(lead, ShapeMemory()).look(window)
         vector = np.empty(CONTEXT, np.float32)
         vector[:FIGURES] = self._figures(shape, timing, window)
         vector[FIGURES:] = shape.dominant
-        self._likeness.appendleft(shape.likeness)
-        self._window = window
+        self._looked = (time_s, window, lead, shape.likeness)
         return shape, timing, vector
+
+    def count(self) -> None:
+        """What was last looked at is a beat."""
+        if self._looked is None:
+            return
+        (time_s, window, lead, alike), self._looked = self._looked, None
+        self._rr.count(time_s, alike >= _ALIKE_ATRIA)
+        self._leads[lead].count()
+        self._likeness.appendleft(alike)
+        self._window = window
 
     def _figures(self, shape: Shape, timing: Timing, window: Signal) -> list[float]:
         rr = timing.rr_s if timing.rr_s is not None else timing.slow_rr_s

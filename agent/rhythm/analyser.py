@@ -87,9 +87,9 @@ class RhythmAnalyser:
         seen = hop.state is SignalState.USABLE
         self._seen.append(seen)
         out: list[RhythmEvent] = []
-        out += self._seen_hop(hop) if seen else self._unseen_hop(hop)
         named = self._namer.push(self._history, hop.qrs, hop.end_s, seen)
         out += self._beats(named, hop.end_s)
+        out += self._seen_hop(hop) if seen else self._unseen_hop(hop)
         if hop.verdict is not None:
             self._ask_stage2(hop.verdict)
         else:
@@ -110,22 +110,25 @@ class RhythmAnalyser:
 
     def _seen_hop(self, hop: Hop) -> list[RhythmEvent]:
         self._unseen_s = 0.0
+        settled_s = self._settled_s(hop)
         out: list[RhythmEvent] = []
-        for qrs in hop.qrs:
-            self._height.append(abs(qrs.amplitude_uv))
-            out += self._standstill.beat(qrs.time_s, hop.end_s)
-        out += self._runs.tick(hop.settled_s, hop.end_s)
-        out += self._ectopy.tick(hop.settled_s, hop.end_s, self._limits)
+        out += self._runs.tick(settled_s, hop.end_s)
+        out += self._ectopy.tick(settled_s, hop.end_s, self._limits)
         return out + self._still(hop)
+
+    def _settled_s(self, hop: Hop) -> float:
+        """Every beat before this time is named."""
+        return min(hop.settled_s, self._namer.waiting_since_s)
 
     def _still(self, hop: Hop) -> list[Finding]:
         """Standstill, unless the wave fibrillates: then there is no QRS either."""
-        due = self._standstill.due(hop.settled_s, self._limits)
+        settled_s = self._settled_s(hop)
+        due = self._standstill.due(settled_s, self._limits)
         if due and not self._standstill.asystole.open:
             fibrillates = self._fibrillation.episode.open or is_fibrillatory(self._window(hop))
             if fibrillates:
                 return []
-        return self._standstill.tick(hop.start_s, hop.settled_s, hop.end_s, self._limits)
+        return self._standstill.tick(hop.start_s, settled_s, hop.end_s, self._limits)
 
     def _unseen_hop(self, hop: Hop) -> list[RhythmEvent]:
         """Nothing can be said; what is open is held for HOLD_S, patterns of beats are broken."""
@@ -159,8 +162,11 @@ class RhythmAnalyser:
         out: list[RhythmEvent] = []
         for one in named:
             out.append(one.beat)
+            self._rates.note(one)
             if not one.reliable:
                 continue
+            self._height.append(abs(one.beat.amplitude_uv))
+            out += self._standstill.beat(one.beat.time_s, found_s)
             self._recent.append(one)
             self._force.beat()
             self._irregularity.push(one)

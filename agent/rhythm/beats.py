@@ -19,6 +19,13 @@ from models.inference import BeatNetwork, BeatProbabilities
 
 _CLASSES = (BeatClass.N, BeatClass.S, BeatClass.V, BeatClass.F, BeatClass.Q)
 
+LOW = 0.15
+LOW_UV = 250.0
+"""A complex under this share of the dominant one's height, and under this height, is no beat: a
+detector that has waited for a while finds the ripples of a standstill."""
+UNCOUNTED = 8
+"""Of so many complexes in a row that are called no beats one counts: should the patient's beats
+have become another, it is not for ever that they are compared with what they were."""
 PREMATURE = 0.85
 """RR over the median RR below which a beat that is not ventricular is a supraventricular one."""
 VERY_WIDE_S = 0.18
@@ -44,7 +51,8 @@ class NamedBeat:
     timing: Timing
     follows_pvc: bool
     reliable: bool
-    """False where the signal around it was not usable: it counts in no run."""
+    """False where the signal around it was not usable, or it is Q: no beat for all that is known.
+    It counts in no run, rate or pattern and ends no standstill."""
 
 
 class BeatNamer:
@@ -57,10 +65,16 @@ class BeatNamer:
         self._last_s = 0.0
         self._unseen_until_s = 0.0
         self._after_pvc = False
+        self._uncounted = 0
 
     def unseen(self, until_s: float) -> None:
         """The signal was missing or unusable: no RR interval reaches across."""
         self._unseen_until_s = until_s
+
+    @property
+    def waiting_since_s(self) -> float:
+        """The R peak of the first complex not named yet; infinity without one."""
+        return self._waiting[0].time_s if self._waiting else math.inf
 
     def push(
         self, history: SignalHistory, qrs: tuple[Qrs, ...], end_s: float, reliable: bool
@@ -81,17 +95,21 @@ class BeatNamer:
     def _name(self, history: SignalHistory, qrs: Qrs, reliable: bool) -> NamedBeat:
         at = round(qrs.time_s * RATE_HZ)
         window = history.window(at - round(BEFORE_S * RATE_HZ), at + round(AFTER_S * RATE_HZ))
-        if np.isnan(window).any():
-            window = np.nan_to_num(window)
+        window = np.nan_to_num(window)  # also a copy: the history's buffer moves on
         if self._last_s < self._unseen_until_s <= qrs.time_s:
             self._context.gap()
         self._last_s = qrs.time_s
-        shape, timing, vector = self._context.push(qrs.time_s, window, qrs.lead)
-        if self._network is None:
+        shape, timing, vector = self._context.look(qrs.time_s, window, qrs.lead)
+        if shape.known and shape.height < LOW and float(np.ptp(window)) < LOW_UV:
+            kind, confidence, judge = BeatClass.Q, 0.8, "rules"
+        elif self._network is None:
             kind, confidence, judge = *by_rule(shape, timing), "rules"
         else:
             kind, confidence = by_network(self._network.classify(window, vector))
             judge = str(self._network.model)
+        self._uncounted = (self._uncounted + 1) % UNCOUNTED if kind is BeatClass.Q else 0
+        if not self._uncounted:
+            self._context.count()
         beat = Beat(
             time_s=qrs.time_s,
             kind=kind,
@@ -101,6 +119,7 @@ class BeatNamer:
             amplitude_uv=qrs.amplitude_uv,
         )
         follows_pvc, self._after_pvc = self._after_pvc, kind is BeatClass.V
+        reliable = reliable and kind is not BeatClass.Q
         return NamedBeat(beat, shape, timing, follows_pvc, reliable)
 
 

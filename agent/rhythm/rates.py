@@ -18,6 +18,8 @@ EXCEED_UPDATES = 2
 TACHY_BEATS = 17
 BRADY_BEATS = 5
 """Beats in a row (CinC 2015) whose mean rate is extreme."""
+BEATS_SHARE = 0.7
+"""Share of the last complexes that must be beats for the shown rate to be believed when high."""
 ROW_SPREAD = 0.35
 """How far, relative to the limit, the slowest of a fast row's beats may be within it."""
 SUDDEN = 0.8
@@ -33,12 +35,17 @@ class RateAlarms:
         self._low = Episode(FindingKind.HR_LOW)
         self._tachy = Episode(FindingKind.EXTREME_TACHYCARDIA)
         self._brady = Episode(FindingKind.EXTREME_BRADYCARDIA)
+        self._named: deque[bool] = deque(maxlen=TACHY_BEATS)
         self._beyond = {episode.kind: 0 for episode in self._all}
         self._within = {episode.kind: 0 for episode in self._all}
 
     @property
     def _all(self) -> tuple[Episode, Episode, Episode, Episode]:
         return self._high, self._low, self._tachy, self._brady
+
+    def note(self, named: NamedBeat) -> None:
+        """Any complex, Q too: the shown rate counts them all."""
+        self._named.append(named.beat.kind is not BeatClass.Q)
 
     def lose(self, at_s: float, found_s: float) -> list[Finding]:
         """The signal has been unusable for too long to say that the rate is still beyond."""
@@ -93,6 +100,8 @@ class RateAlarms:
     ) -> list[Finding]:
         kind = episode.kind
         over = sign * (bpm - limit)
+        if sign > 0 and sum(self._named) < BEATS_SHARE * len(self._named):
+            over = min(over, 0.0)
         self._beyond[kind] = self._beyond[kind] + 1 if over > 0 else 0
         self._within[kind] = self._within[kind] + 1 if over <= -RETURN_BPM else 0
         if self._beyond[kind] >= EXCEED_UPDATES and not episode.open:

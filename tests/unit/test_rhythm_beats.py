@@ -79,12 +79,29 @@ def test_the_width_of_a_complex() -> None:
     assert 0.14 <= wide <= 0.22
 
 
+def context_of(times: np.ndarray, windows: np.ndarray, skip: int | None = None) -> np.ndarray:
+    context = BeatContext()
+    told = []
+    for i, (time_s, window) in enumerate(zip(times, windows, strict=True)):
+        told.append(context.look(float(time_s), window)[2])
+        if i != skip:
+            context.count()
+    return np.array(told)
+
+
 def test_context_knows_nothing_of_what_comes_after() -> None:
     rng = np.random.default_rng(0)
     windows = rng.normal(0, 300, (30, WINDOW)).astype(np.float32)
     times = np.cumsum(rng.uniform(0.5, 1.0, 30))
-    whole, part = BeatContext(), BeatContext()
-    told = [whole.push(float(t), w)[2] for t, w in zip(times, windows, strict=True)]
-    again = [part.push(float(t), w)[2] for t, w in zip(times[:20], windows[:20], strict=True)]
-    np.testing.assert_array_equal(np.array(told[:20]), np.array(again))
+    told = context_of(times, windows)
+    np.testing.assert_array_equal(told[:20], context_of(times[:20], windows[:20]))
     assert np.isfinite(told).all()
+
+
+def test_what_is_no_beat_leaves_no_trace_in_the_context() -> None:
+    rng = np.random.default_rng(1)
+    windows = rng.normal(0, 300, (12, WINDOW)).astype(np.float32)
+    times = np.cumsum(rng.uniform(0.5, 1.0, 12))
+    told = context_of(times, windows, skip=7)
+    without = context_of(np.delete(times, 7), np.delete(windows, 7, axis=0))
+    np.testing.assert_array_equal(np.delete(told, 7, axis=0), without)
