@@ -6,6 +6,7 @@ docs/signal.md has the cross-validated figures.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +45,9 @@ def test_floor(name: str, shared: Path) -> None:
     sensitivity, predictivity = FLOORS[name]
     assert 100 * counts.sensitivity >= sensitivity
     assert 100 * counts.predictivity >= predictivity
-    assert float(np.mean(np.abs(errors_s))) < 0.015
-    assert all(a < b for a, b in zip(found, found[1:], strict=False)), "beats rise in time"
+    # svdb's marks stand up to 20 ms beside the peaks (128 Hz, set by a machine).
+    assert float(np.mean(np.abs(errors_s))) < 0.025
+    assert all(a < b for a, b in pairwise(found)), "beats rise in time"
     for hop in hops:
         for qrs in hop.qrs:
             assert hop.start_s - 0.6 < qrs.time_s < hop.end_s or hop.end_s < 3.0
