@@ -106,10 +106,12 @@ class SerialPort:
         """
         await asyncio.sleep(gather_s)
         data = self._take()
-        if not data and await self._readable(timeout_s):
+        if data:
+            return data
+        if await self._readable(timeout_s):
             await asyncio.sleep(gather_s)
-            data = self._take()
-        return data
+        # Even after a time-out: a host that stalled so long may have bytes waiting.
+        return self._take()
 
     async def write(self, data: bytes) -> None:
         """Send ``data``, waiting for room where there is none."""

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import fcntl
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,17 @@ async def test_a_device_that_is_pulled_out_is_noticed_at_once() -> None:
             await port.read(10.0)
         with pytest.raises(DriverError, match="the device is gone"):
             await port.write(b"b")
+        port.close()
+
+
+async def test_a_host_that_stalls_past_the_time_out_still_gets_what_came() -> None:
+    with terminal() as device:
+        port = opened(device.path)
+        reading = asyncio.create_task(port.read(0.05, gather_s=0.0))
+        await asyncio.sleep(0.01)
+        device.send(b"late")
+        time.sleep(0.2)
+        assert await reading == b"late"
         port.close()
 
 
