@@ -45,6 +45,9 @@ DOUBTFUL = 0.05
 """… and ours is worth leaving …"""
 SWITCH_AFTER_S = 3
 """… for so many seconds on end."""
+DOUBT_WITHOUT_RATE = 0.2
+"""Mean chance of error of the QRS decisions over which no rate is told: no false numbers. The
+state stays what it is, for a fibrillation is doubtful too and must be looked at."""
 RULES = "rules"
 BRIDGE_S = 0.04
 """A loss of a packet or few: the filters are led across on a straight line, so that they don't
@@ -75,7 +78,8 @@ class SignalChain:
         """Chain samples given to the leads so far; -1 before the first event."""
         self._expected = 0
         self._hop = 0
-        self._stretch = 0
+        self._stretch = self._stop = 0
+        """Chain samples where the newest stretch without a gap begins and, once over, ends."""
         self._learned = [0] * len(leads)
         """Chain sample from which each lead's detector knows the patient's levels."""
         self._last_peak = -RATE_HZ
@@ -171,6 +175,7 @@ class SignalChain:
             for lead in self._leads:
                 lead.finish()
             self._streaming = False
+            self._stop = self._ready
 
     def _give(self, microvolts: Microvolts) -> None:
         for number, lead in enumerate(self._leads):
@@ -214,7 +219,8 @@ class SignalChain:
         rate: Rate | None = None
         if ends_second:
             rate = self._meter.rate(end / RATE_HZ)
-            if state is not SignalState.USABLE:
+            doubt = self._leads[self._in_use].doubt
+            if state is not SignalState.USABLE or doubt > DOUBT_WITHOUT_RATE:
                 rate = Rate(rate.time_s, None, None)
         settled_s = self._settled(end)
         return Hop(index, signals[self._in_use], state, qrs, settled_s, verdict, rate)
@@ -236,7 +242,7 @@ class SignalChain:
                 state = SignalState.NO_DATA
             return SecondVerdict(start_s, state, 0.0, RULES)
         if self._quality is None:
-            p_usable = self._gate.doubt(lead.doubt)
+            p_usable = self._gate.swing(float(np.ptp(signal[-RATE_HZ:])))
             return SecondVerdict(start_s, self._state(), p_usable, RULES)
         p_usable = self._quality.p_usable(signal)
         self._gate.probability(p_usable)
@@ -277,7 +283,7 @@ class SignalChain:
 
     def _settled(self, end: int) -> float:
         """While the detector learns, nothing is settled; in a gap everything is."""
-        if not self._streaming or end <= self._stretch:
+        if end <= self._stretch or (not self._streaming and end >= self._stop):
             return end / RATE_HZ
         if end < self._learned[self._in_use]:
             return self._stretch / RATE_HZ

@@ -26,8 +26,9 @@ MISSING = 0.5
 NOISY_BELOW = 0.4
 USABLE_ABOVE = 0.6
 """Stage 1's hysteresis: between the two the last word stands."""
-DOUBT_NOISY = 0.2
-"""Without stage 1: mean chance of error of the QRS decisions that calls a signal noisy."""
+SWING_UV = 10_000.0
+"""Without stage 1, only what no heart gives is noise: more than 10 mV from peak to peak after
+the wander is gone. A finer rule would call fibrillation noise, and that silence kills."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def rails_uv(lead: Lead) -> tuple[float, float]:
 
 
 class NoiseGate:
-    """Noisy or usable, with stage 1's probabilities or the detector's own doubt."""
+    """Noisy or usable, with stage 1's probabilities or, without it, by the signal's swing."""
 
     def __init__(self) -> None:
         self.noisy = False
@@ -93,9 +94,9 @@ class NoiseGate:
         elif p_usable > USABLE_ABOVE:
             self.noisy = False
 
-    def doubt(self, doubt: float) -> float:
+    def swing(self, peak_to_peak_uv: float) -> float:
         """The rule where no network runs; gives the 0 or 1 that stands for a probability."""
-        self.noisy = doubt > DOUBT_NOISY
+        self.noisy = peak_to_peak_uv > SWING_UV
         return 0.0 if self.noisy else 1.0
 
 

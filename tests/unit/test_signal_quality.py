@@ -61,3 +61,10 @@ def test_stage_1_must_be_sure_to_change_the_word() -> None:
         gate.probability(p_usable)
         said.append(gate.noisy)
     assert said == [False, True, True, True, False, False, True]
+
+
+def test_without_stage_1_only_what_no_heart_gives_is_noise() -> None:
+    gate = NoiseGate()
+    assert gate.swing(4000.0) == 1.0
+    assert gate.swing(12_000.0) == 0.0
+    assert gate.noisy
