@@ -181,6 +181,17 @@ class Subscriber:
         with self._lock:
             return [message for _, _, message in self._heard if isinstance(message, kind)]
 
+    def arrivals(self) -> list[tuple[int, str, int]]:
+        """(monotonic ns of arrival, code, onset UTC ns) of alarms that started or came back."""
+        with self._lock:
+            return [
+                (round(at * 1e9), message.alarm.code, message.alarm.onset)
+                for at, _, message in self._heard
+                if isinstance(message, AlarmMessage)
+                and message.alarm.state == "active"
+                and message.alarm.ended is None
+            ]
+
     def alarms(self, code: str, phase: str = "start") -> list[AlarmMessage]:
         """Alarm changes of a code and phase."""
         return [m for m in self.heard(AlarmMessage) if (m.alarm.code, m.phase) == (code, phase)]
