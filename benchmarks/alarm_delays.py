@@ -2,9 +2,9 @@
 
     PYTHONPATH=tests python -m benchmarks.alarm_delays
 
-Emulated Cyton on a pseudo-terminal, agent, Mosquitto, MQTT subscriber; real time, three minutes. The
-onset is the first sample of the stretch as the device sent it; an asystole is due 4 s after the last
-QRS, which lies up to one RR interval before that.
+Emulated Cyton on a pseudo-terminal, agent, Mosquitto, MQTT subscriber; real time, three minutes.
+The onset is the first sample of the stretch as the device sent it; an asystole is due 4 s after
+the last QRS, which lies up to one RR interval before that.
 """
 
 from __future__ import annotations
