@@ -112,6 +112,8 @@ class Unit:
     folder: Path
     broker_port: int | None = None
     driver: str = "cyton"
+    address: str = ""
+    """Of the device; empty: the emulated port in the folder."""
     more: str = ""
     process: Process | None = field(default=None, init=False)
 
@@ -123,7 +125,7 @@ class Unit:
             f'[unit]\nsite = "test"\nname = "pi"\ntrust_clock = true\n'
             f'data_dir = "{self.folder}/data"\nfeed = "{self.feed}"\n'
             f'[[bed]]\nname = "1"\n[bed.device]\ndriver = "{self.driver}"\n'
-            f'address = "{self.folder}/ttyUSB0"\n'
+            f'address = "{self.address or self.folder / "ttyUSB0"}"\n'
         )
         if self.broker_port:
             text += (
