@@ -84,18 +84,30 @@ def run(config: Path) -> None:
 @click.option("--feed", default=FEED, show_default=True, help="The unit's feed socket.")
 @click.option("--bed", help="Which bed; without it the first one.")
 @click.option("--no-sound", is_flag=True, help="Never ring the terminal's bell.")
+@click.option("--cell-mm", type=click.FloatRange(0.5, 6), help="Width of a character, mm.")
 @click.option("--seconds", type=click.FloatRange(min=1), help="Stop by itself after this time.")
-def monitor(feed: str, bed: str | None, no_sound: bool, seconds: float | None) -> None:
+def monitor(
+    feed: str, bed: str | None, no_sound: bool, cell_mm: float | None, seconds: float | None
+) -> None:
     """Show a bed of the unit on this machine. Closing it never stops the unit."""
-    _watch(Path(feed), bed, seconds, sound=not no_sound)
+    _watch(Path(feed), bed, seconds, sound=not no_sound, cell_mm=cell_mm)
 
 
-def _watch(feed: Path, bed: str | None, seconds: float | None, *, sound: bool) -> None:
+def _watch(
+    feed: Path,
+    bed: str | None,
+    seconds: float | None,
+    *,
+    sound: bool,
+    cell_mm: float | None = None,
+) -> None:
     """The screen on a terminal, lines elsewhere."""
     if sys.stdout.isatty():
         from tui.bedside.app import Options, run_monitor
+        from tui.widgets.raster import CELL_WIDTH_MM
 
-        run_monitor(str(feed), Options(bed=bed, sound=sound))
+        width_mm = cell_mm or CELL_WIDTH_MM
+        run_monitor(str(feed), Options(bed, sound, width_mm, seconds=seconds))
     else:
         from sync.feed import FeedClient
         from tui.lines import print_lines
@@ -103,7 +115,7 @@ def _watch(feed: Path, bed: str | None, seconds: float | None, *, sound: bool) -
         async def lines() -> None:
             try:
                 async with asyncio.timeout(seconds):
-                    await print_lines(FeedClient(feed), sys.stdout)
+                    await print_lines(FeedClient(feed), sys.stdout, bed)
             except TimeoutError:
                 return
 

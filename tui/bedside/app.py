@@ -47,6 +47,8 @@ class Options:
     sound: bool = True
     cell_width_mm: float = CELL_WIDTH_MM
     glyphs: Glyphs = field(default_factory=default_glyphs)
+    seconds: float | None = None
+    """Leave by itself after this time; None: when the user does."""
     by: str = field(default_factory=who)
     """Who asks, in the audit."""
 
@@ -101,6 +103,8 @@ class MonitorApp(App[None]):
         """Begin to listen and to draw."""
         self.run_worker(self._listen(), name="feed")
         self.set_interval(1 / FRAMES_PER_S, self._draw)
+        if self.options.seconds is not None:
+            self.set_timer(self.options.seconds, self.exit)
 
     async def _listen(self) -> None:
         async for message in self.client.messages():
