@@ -22,7 +22,7 @@ from agent.networks import Networks
 from agent.rhythm.limits import RhythmLimits
 from agent.rhythm.types import Beat, Finding, Rhythm, RhythmChange, RhythmEvent
 from agent.signal.types import SecondVerdict, SignalState
-from drivers.files import Record
+from drivers.files import Record, RecordError
 from drivers.files.annotations import Annotation, write_annotations
 from drivers.replay import blocks
 from drivers.samples import StreamInfo
@@ -114,7 +114,10 @@ def analyse(
 ) -> Analysis:
     """Run a record through the chain; ``progress`` is told the seconds done so far."""
     info = StreamInfo(record.form, record.address, record.rate_hz, record.leads)
-    chain = Chain(info, limits or RhythmLimits(), networks)
+    try:
+        chain = Chain(info, limits or RhythmLimits(), networks)
+    except ValueError as error:
+        raise RecordError(str(error), record.address, "resample the record first") from error
     analysis = Analysis(record)
     alarms = _AlarmLog(analysis.alarms)
     for event in blocks(record, BLOCK_S):
@@ -179,7 +182,8 @@ def report(analysis: Analysis, networks: Networks) -> dict[str, Any]:
 
 
 def _segments(analysis: Analysis) -> list[dict[str, Any]]:
-    ends = [change.start_s for change in analysis.rhythms[1:]] + [analysis.record.duration_s]
+    starts = [change.start_s for change in analysis.rhythms]
+    ends = [*starts[1:], analysis.record.duration_s] if starts else []
     return [
         {
             "start": change.start_s,
