@@ -368,4 +368,6 @@ class Bed:
 
     def _lead_name(self) -> str:
         info = self.status.info
-        return info.leads[0].name if info is not None else ""
+        if info is None or self._chain is None:
+            return ""
+        return info.leads[self._chain.lead_in_use].name

@@ -34,6 +34,11 @@ class Chain:
         self._signal = SignalChain(info, networks.quality)
         self._rhythm = RhythmAnalyser(limits, networks.rhythm, networks.beats)
 
+    @property
+    def lead_in_use(self) -> int:
+        """Index of the lead that the hops show."""
+        return self._signal.lead_in_use
+
     def push(self, event: SampleBlock | Gap) -> list[Step]:
         """Analyse further samples, or their absence."""
         return [self._step(hop) for hop in self._signal.push(event)]
