@@ -25,8 +25,8 @@ LOWEST_DB = 6.0
 """Noisier, the gate calls the signal unusable and no beat counts."""
 TAKEN_FOR_BEATS = 0.15
 """Share of what is no beat that the network is assumed to take for one."""
-DELAY = 2.5
-"""Samples by which the conditioned extremum lags the R peak that the chain tells."""
+DELAY = 0.5
+"""Samples by which the extremum still lags the R peak that the chain tells, on average."""
 SCATTER = 1.2
 """Standard deviation, in samples, of the chain's R peak about that …"""
 STRAY, STRAY_SHARE = 6.0, 0.12
