@@ -7,6 +7,7 @@ causal: nothing after the beat's own window is used, so a beat is named at most
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -167,8 +168,8 @@ def _units(rows: Signal) -> Signal:
 
 def likeness(a: Signal, b: Signal) -> float:
     """Correlation of two stretches of equal length, -1 to 1."""
-    units = _units(np.stack([a, b]))
-    return float(units[0] @ units[1])
+    a, b = a - a.mean(), b - b.mean()
+    return float(a @ b) / (math.sqrt(float(a @ a) * float(b @ b)) + 1e-6)
 
 
 IRREGULARITY_RR = 32

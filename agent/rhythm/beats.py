@@ -95,7 +95,8 @@ class BeatNamer:
     def _name(self, history: SignalHistory, qrs: Qrs, reliable: bool) -> NamedBeat:
         at = round(qrs.time_s * RATE_HZ)
         window = history.window(at - round(BEFORE_S * RATE_HZ), at + round(AFTER_S * RATE_HZ))
-        window = np.nan_to_num(window)  # also a copy: the history's buffer moves on
+        # A copy: the history's buffer moves on.
+        window = np.nan_to_num(window) if np.isnan(window.sum()) else window.copy()
         if self._last_s < self._unseen_until_s <= qrs.time_s:
             self._context.gap()
         self._last_s = qrs.time_s

@@ -13,14 +13,14 @@ RETURN_BPM = 3.0
 """How far inside the limit the rate must be to end a finding: no flicker around the limit."""
 RETURN_UPDATES = 3
 """For how many updates (seconds) it must stay there."""
-EXCEED_UPDATES = 2
-"""Updates (seconds) beyond the limit that begin a finding."""
 TACHY_BEATS = 17
 BRADY_BEATS = 5
 """Beats in a row (CinC 2015) whose mean rate is extreme."""
 BEATS_SHARE = 0.7
 """Share of the last complexes that must be beats for the shown rate to be believed when high."""
-ROW_SPREAD = 0.35
+BEATS_LEAST = 8
+"""And so many must be beats: the shown rate needs but three intervals, and a start is noisy."""
+ROW_SPREAD = 0.4
 """How far, relative to the limit, the slowest of a fast row's beats may be within it."""
 SUDDEN = 0.8
 """RR over the median RR at which a supraventricular run sets in."""
@@ -36,7 +36,6 @@ class RateAlarms:
         self._tachy = Episode(FindingKind.EXTREME_TACHYCARDIA)
         self._brady = Episode(FindingKind.EXTREME_BRADYCARDIA)
         self._named: deque[bool] = deque(maxlen=TACHY_BEATS)
-        self._beyond = {episode.kind: 0 for episode in self._all}
         self._within = {episode.kind: 0 for episode in self._all}
 
     @property
@@ -100,12 +99,11 @@ class RateAlarms:
     ) -> list[Finding]:
         kind = episode.kind
         over = sign * (bpm - limit)
-        if sign > 0 and sum(self._named) < BEATS_SHARE * len(self._named):
+        if sign > 0 and sum(self._named) < max(BEATS_LEAST, BEATS_SHARE * len(self._named)):
             over = min(over, 0.0)
-        self._beyond[kind] = self._beyond[kind] + 1 if over > 0 else 0
         self._within[kind] = self._within[kind] + 1 if over <= -RETURN_BPM else 0
-        if self._beyond[kind] >= EXCEED_UPDATES and not episode.open:
-            return episode.begin(time_s - EXCEED_UPDATES + 1, found_s, value=bpm, limit=limit)
+        if over > 0 and not episode.open:
+            return episode.begin(time_s, found_s, value=bpm, limit=limit)
         if not episode.open:
             return []
         if self._within[kind] >= RETURN_UPDATES:
