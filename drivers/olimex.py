@@ -23,8 +23,8 @@ from drivers.serial_link import SerialPort
 
 BAUD = 57600
 """Of the shield's stock sketch at 256 Hz; the olimex-ekg-emg sketch has 115200 and 125 Hz."""
-LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 50.0, 676.0
-"""Below is no ECG; above, 115200 baud cannot carry 17 bytes a sample."""
+LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 100.0, 676.0
+"""Below nothing can be analysed; above, 115200 baud cannot carry 17 bytes a sample."""
 
 RATE_CHECK_S = 5.0
 RATE_TOLERANCE = 0.1

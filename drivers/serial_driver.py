@@ -126,17 +126,20 @@ class SerialDevice(ABC, Generic[StreamT]):
         place = SerialAddress(self.address)
         axis: StreamAxis | None = None
         stream: StreamT | None = None
+        axis_rate_hz = 0.0
 
         async def session(link: Link) -> None:
-            nonlocal axis, stream
+            nonlocal axis, stream, axis_rate_hz
             link.connecting()
             port = SerialPort(place, self.baud, dtr=self.dtr, now_ns=self.now_ns)
             try:
                 self.frames().reset()
                 self.restarted = False
                 firmware = await self.set_up(port)
-                if axis is None or stream is None:
-                    # Only now, since the set-up may have measured the rate.
+                if axis is None or stream is None or axis_rate_hz != self.rate_hz:
+                    # Only now, since the set-up may have measured the rate, or measured another:
+                    # then a new stream begins, for one axis has one rate.
+                    axis_rate_hz = self.rate_hz
                     axis = StreamAxis(emit, StreamClock(self.rate_hz))
                     stream = self.stream_on(axis)
                     emit(self._info(firmware))

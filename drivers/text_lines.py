@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -10,15 +11,21 @@ import numpy as np
 
 from drivers.axis import Missing, Part, StreamAxis
 from drivers.decoders.text_lines import TextLineDecoder, TextSamples
+from drivers.line_pace import BITS_PER_BYTE, LinePace, line_is_full
 from drivers.samples import DriverError, GapCause, Lead
 from drivers.serial_driver import SerialDevice, Taken
 from drivers.serial_link import SerialPort
-from drivers.uncounted import RateCheck, UncountedStream
+from drivers.uncounted import (
+    HIGHEST_RATE_HZ,
+    LOWEST_RATE_HZ,
+    RATE_CHECK_S,
+    RateCheck,
+    UncountedStream,
+    check_analysable,
+)
 
 BAUD = 9600
 """Of SparkFun's AD8232 sketch."""
-
-LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 50.0, 2000.0
 
 MICROVOLTS_PER_UNIT = 3.3e6 / 1024 / 1100
 """AD8232 board, gain 1100, on a 10-bit converter of 3.3 V: 2.93 µV; 4.44 µV on a 5 V Uno."""
@@ -28,6 +35,8 @@ MIDDLE = 512.0
 BOOT_S = 2.0
 """An Arduino that opening resets is silent or writes boot text for so long."""
 MEASURE_S = 5.0
+MEASURED_CHECK_S = 30.0
+"""A loop without a timer is slower for seconds at a time; half a minute evens that out."""
 SNAP = 0.015
 USUAL_RATES_HZ: Final = (100, 125, 128, 200, 250, 256, 360, 400, 500, 512, 1000)
 """A measured rate this near one of these is that one."""
@@ -37,7 +46,8 @@ class TextLines(SerialDevice[UncountedStream]):
     """Driver of a device that writes lines of numbers.
 
     ``leads`` names the leads and ``columns`` their columns, from 1. ``rate_hz`` is measured over
-    5 s at the first connection where it is not given. µV = (value - ``offset``) *
+    5 s where it is not given, and anew when it moved away; a sketch that fills its serial line is
+    timed by its bytes. µV = (value - ``offset``) *
     ``microvolts_per_unit``, a guess where the latter is not given; ``decimals`` digits after the
     point are kept. ``full_scale`` is the lowest and highest value, where clipping begins.
     A line ``!``, or another number than 0 in ``lead_off_column``, means "electrode off".
@@ -77,8 +87,10 @@ class TextLines(SerialDevice[UncountedStream]):
         if fault:
             raise DriverError(fault, address, "correct the options", transient=False)
         self._decoder = TextLineDecoder(numbers, decimals=decimals, lead_off_column=lead_off_column)
-        self._measured = rate_hz is not None
+        self._given = self._known = rate_hz is not None
         self._check: RateCheck | None = None
+        self._pace: LinePace | None = None
+        self._sampled = False
         factor = 10**decimals
         scale = MICROVOLTS_PER_UNIT if microvolts_per_unit is None else microvolts_per_unit
         limits = (round(full_scale[0] * factor), round(full_scale[1] * factor))
@@ -94,22 +106,36 @@ class TextLines(SerialDevice[UncountedStream]):
         )
 
     async def set_up(self, port: SerialPort) -> str:
-        """Nothing to say to it; measure its rate once, where it was not given."""
-        if not self._measured:
+        """Nothing to say to it; measure its rate, where it is not known."""
+        if not self._known:
             self.rate_hz = await self._measure(port)
-            self._measured = True
-        self._check = RateCheck(self.rate_hz, self.address, "lines")
+            self._known = True
+        over_s = RATE_CHECK_S if self._given else MEASURED_CHECK_S
+        self._check = RateCheck(
+            self.rate_hz, self.address, "lines", over_s=over_s, measured=not self._given
+        )
+        self._pace = LinePace(self.rate_hz, self.baud)
+        self._sampled = False
         return ""
 
     def take(self, data: bytes, host_ns: int, stream: UncountedStream) -> Taken:
         """Lines to samples, and to gaps where the device says that there is none."""
         samples = self._decoder.feed(data)
         self._refuse_overlong()
-        count = len(samples.counts)
+        lines = len(samples.counts)
+        if not self._sampled:
+            # Before its first sample nothing tells how long a line without one is.
+            first = int(samples.sampled.argmax()) if samples.sampled.any() else lines
+            samples = samples.after(first)
+            self._sampled = len(samples.counts) > 0
+            if not self._sampled:
+                return Taken(lines, "an electrode is off" if lines else "")
+        if self._pace:
+            samples = self._pace.place(samples)
         stream.arrive(_parts(samples), host_ns)
-        if count and self._check:
-            self._check.observe(count, host_ns)
-        return Taken(count)
+        if lines and self._check:
+            self._observe(self._check, len(samples.counts), host_ns)
+        return Taken(lines)
 
     def frames(self) -> TextLineDecoder:
         """The lines' decoder, which counts what it threw away."""
@@ -119,28 +145,46 @@ class TextLines(SerialDevice[UncountedStream]):
         """Losses by the host's clock alone."""
         return UncountedStream(axis, self.rate_hz)
 
+    def _observe(self, check: RateCheck, samples: int, host_ns: int) -> None:
+        try:
+            check.observe(samples, host_ns)
+        except DriverError:
+            self._known = self._given
+            raise
+
     async def _measure(self, port: SerialPort) -> float:
-        begun_ns, lines = 0, 0
+        begun_ns, lines, size = 0, 0, 0
+        lengths: Counter[int] = Counter()
         opened_ns = self.now_ns()
         while not begun_ns or port.arrived_ns - begun_ns < MEASURE_S * 1e9:
             data = await port.read(BOOT_S)
-            count = len(self._decoder.feed(data).counts)
+            samples = self._decoder.feed(data)
             self._refuse_overlong()
             if begun_ns:
-                lines += count
-            elif count:
+                lines += len(samples.counts)
+                size += int(samples.lengths.sum())
+                lengths.update(samples.lengths[samples.sampled].tolist())
+            elif len(samples.counts):
                 begun_ns = port.arrived_ns
             waited_s = (self.now_ns() - (begun_ns or opened_ns)) / 1e9
             if not data or waited_s > BOOT_S + MEASURE_S:
                 what = f"no {self.packet} in {BOOT_S:.0f} s at {self.baud} baud"
                 raise DriverError(what, self.address, self.silence_remedy)
-        rate_hz = lines / ((port.arrived_ns - begun_ns) / 1e9)
-        if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+        passed_s = (port.arrived_ns - begun_ns) / 1e9
+        return self._usual_rate(lines / passed_s, size / passed_s, lengths)
+
+    def _usual_rate(self, rate_hz: float, bytes_per_s: float, lengths: Counter[int]) -> float:
+        """The rate that was meant, from lines and bytes a second and the lines' lengths."""
+        if not lengths:
             raise DriverError(
-                f"sends {rate_hz:.0f} lines a second, too few or too many for an ECG",
+                "says that an electrode is off, so its rate can't be measured",
                 self.address,
-                f"let the sketch send {LOWEST_RATE_HZ:.0f} to {HIGHEST_RATE_HZ:.0f}",
+                "put the electrodes on, or set rate_hz",
             )
+        if line_is_full(bytes_per_s, self.baud):
+            (usual, _), *_ = lengths.most_common(1)
+            rate_hz = self.baud / BITS_PER_BYTE / usual
+        check_analysable(rate_hz, self.address, "lines")
         nearest = min(USUAL_RATES_HZ, key=lambda usual: abs(usual / rate_hz - 1))
         return float(nearest if abs(nearest / rate_hz - 1) <= SNAP else round(rate_hz))
 

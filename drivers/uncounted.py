@@ -24,6 +24,25 @@ RATE_TOLERANCE = 0.035
 PAUSE_NS = 500_000_000
 """A silence as long as this is a loss, not a slow rate."""
 
+LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 100.0, 2000.0
+"""What the analysis takes: below, a QRS is a handful of samples and its width not to be told."""
+
+
+def check_analysable(rate_hz: float, address: str, unit: str) -> None:
+    """Refuse a measured rate that nothing can analyse; ``unit`` is what is counted: "lines".
+
+    Raises :class:`DriverError` that says which side it errs on and what would do.
+    """
+    if rate_hz < LOWEST_RATE_HZ:
+        what = f"sends {rate_hz:.0f} {unit} a second: the rate is too low to analyse"
+        remedy = f"let it send at least {LOWEST_RATE_HZ:.0f}, better 250"
+    elif rate_hz > HIGHEST_RATE_HZ:
+        what = f"sends {rate_hz:.0f} {unit} a second: the rate is too high to analyse"
+        remedy = f"let it send at most {HIGHEST_RATE_HZ:.0f}, better 250"
+    else:
+        return
+    raise DriverError(what, address, remedy)
+
 
 @dataclass(frozen=True, slots=True)
 class _Read:
@@ -94,12 +113,26 @@ class UncountedStream:
 
 
 class RateCheck:
-    """Refuses a stream whose rate is not the configured one: every time in it would be wrong."""
+    """Refuses a stream whose rate is not the configured one: every time in it would be wrong.
 
-    def __init__(self, rate_hz: float, address: str, unit: str) -> None:
+    It judges stretches of ``over_s``; ``measured`` where nobody configured the rate: then a rate
+    that moved away is no fault of the configuration, and is measured anew.
+    """
+
+    def __init__(
+        self,
+        rate_hz: float,
+        address: str,
+        unit: str,
+        *,
+        over_s: float = RATE_CHECK_S,
+        measured: bool = False,
+    ) -> None:
         self._rate_hz = rate_hz
         self._address = address
         self._unit = unit
+        self._over_s = over_s
+        self._measured = measured
         self._begun_ns: int | None = None
         self._last_ns = 0
         self._samples = 0
@@ -109,21 +142,25 @@ class RateCheck:
         self._begun_ns = None
 
     def observe(self, samples: int, host_ns: int) -> None:
-        """Take the samples of one read; raises :class:`DriverError` after 10 s of a wrong rate."""
+        """Take the samples of one read; raises DriverError after ``over_s`` of a wrong rate."""
         if self._begun_ns is None or host_ns - self._last_ns > PAUSE_NS:
             self._begun_ns, self._samples = host_ns, 0
         else:
             self._samples += samples
         self._last_ns = host_ns
         passed_s = (host_ns - self._begun_ns) / 1e9
-        if passed_s < RATE_CHECK_S:
+        if passed_s < self._over_s:
             return
         rate_hz = self._samples / passed_s
         self._begun_ns, self._samples = host_ns, 0
-        if abs(rate_hz / self._rate_hz - 1) > RATE_TOLERANCE:
-            raise DriverError(
-                f"sends {rate_hz:.0f} {self._unit} a second, not {self._rate_hz:.0f}",
-                self._address,
-                f"set rate_hz to the device's rate, perhaps {rate_hz:.0f}",
-                transient=False,
-            )
+        if abs(rate_hz / self._rate_hz - 1) <= RATE_TOLERANCE:
+            return
+        check_analysable(rate_hz, self._address, self._unit)
+        raise DriverError(
+            f"sends {rate_hz:.0f} {self._unit} a second, not {self._rate_hz:.0f}",
+            self._address,
+            "its rate is measured anew"
+            if self._measured
+            else f"set rate_hz to the device's rate, perhaps {rate_hz:.0f}",
+            transient=self._measured,
+        )

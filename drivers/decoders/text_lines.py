@@ -29,6 +29,12 @@ class TextSamples:
     """Shape (n, columns); 0 where there is no sample."""
     sampled: NDArray[np.bool_]
     """False where the line says "no sample", shape (n,)."""
+    lengths: NDArray[np.int32]
+    """Bytes of each line with its end: what it took a full serial line to send, shape (n,)."""
+
+    def after(self, first: int) -> TextSamples:
+        """Without the first so many lines."""
+        return TextSamples(self.counts[first:], self.sampled[first:], self.lengths[first:])
 
 
 class TextLineDecoder:
@@ -73,6 +79,7 @@ class TextLineDecoder:
         """The samples of all lines that ``data`` completes."""
         *lines, rest = (self._pending + data).split(b"\n")
         rows: list[list[int] | None] = []
+        lengths: list[int] = []
         for line in lines:
             if not self._whole:
                 self._whole = True
@@ -81,12 +88,14 @@ class TextLineDecoder:
                 rows.append(None)
             else:
                 self._add(line, rows)
+            if len(rows) > len(lengths):
+                lengths.append(len(line) + 1)
         if len(rest) > LONGEST_LINE:
             # What follows is the end of a line whose beginning is gone.
             self._drop(rest)
             self._whole, rest = False, b""
         self._pending = rest
-        return self._samples(rows)
+        return self._samples(rows, lengths)
 
     def _add(self, line: bytes, rows: list[list[int] | None]) -> None:
         values = _numbers(line) if len(line) <= LONGEST_LINE else None
@@ -106,12 +115,13 @@ class TextLineDecoder:
         self.discarded += len(line) + 1
         self.overlong += len(line) > LONGEST_LINE
 
-    def _samples(self, rows: list[list[int] | None]) -> TextSamples:
+    def _samples(self, rows: list[list[int] | None], lengths: list[int]) -> TextSamples:
         none = [0] * len(self._columns)
         counts = [none if row is None else row for row in rows]
         return TextSamples(
             np.array(counts, np.int32).reshape(len(rows), len(self._columns)),
             np.array([row is not None for row in rows], np.bool_),
+            np.array(lengths, np.int32),
         )
 
 

@@ -150,5 +150,5 @@ def test_the_scale_is_marked_as_a_guess_until_calibrated() -> None:
 
 
 def test_an_impossible_rate_is_refused() -> None:
-    with pytest.raises(DriverError, match="set rate_hz between 50 and 676"):
+    with pytest.raises(DriverError, match="set rate_hz between 100 and 676"):
         Olimex("/dev/ttyACM0", rate_hz=0)

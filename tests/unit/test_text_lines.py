@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -173,3 +175,114 @@ def test_scale_and_refused_options() -> None:
     for wrong in options:
         with pytest.raises(DriverError, match="correct the options"):
             TextLines("/dev/ttyUSB0", **wrong)  # type: ignore[arg-type]
+
+
+class StockSketch:
+    """SparkFun's AD8232 sketch at 9600 baud: the serial line alone paces it."""
+
+    def __init__(self, seed: int) -> None:
+        self._draw = random.Random(seed)
+        self._left, self._state = 0, "on"
+        self.at_s = 0.0
+        self.taken: list[tuple[float, int]] = []
+        """Time at which each line was complete, and its value; -1 for ``!``."""
+
+    def line(self) -> bytes:
+        if not self._left:
+            self._state = self._draw.choice(["on", "on", "on", "off", "railed"])
+            self._left = self._draw.randrange(100, 2000 if self._state == "on" else 600)
+        self._left -= 1
+        value = self._draw.randrange(200, 900)
+        value = {"on": value, "off": -1, "railed": 1023 if value % 2 else 0}[self._state]
+        text = b"!\r\n" if value < 0 else b"%d\r\n" % value
+        self.at_s += len(text) / 960
+        self.taken.append((self.at_s, value))
+        return text
+
+
+@pytest.mark.parametrize("rate_hz", [None, 192.0])
+def test_a_stock_sketch_is_timed_by_the_bytes_of_its_lines(rate_hz: float | None) -> None:
+    driver = TextLines("/dev/ttyUSB0", rate_hz=rate_hz)
+    if rate_hz is None:
+        usual = driver._usual_rate(205.0, 958.0, Counter({5: 900, 6: 40, 4: 3}))
+        assert usual == 192.0
+        driver.rate_hz = usual
+        driver._known = True
+    asyncio.run(driver.set_up(None))  # type: ignore[arg-type]
+    events: list[DriverEvent] = []
+    stream = driver.stream_on(StreamAxis(events.append, StreamClock(driver.rate_hz)))
+    sketch = StockSketch(3)
+    driver.take(b"rest of a line\n", 0, stream)
+    for _ in range(20):
+        driver.take(b"500\r\n" * 4, round(sketch.at_s * 1e9), stream)
+        sketch.at_s += 20 / 960
+    begun_s = sketch.at_s
+    while sketch.at_s < 600:
+        read = b"".join(sketch.line() for _ in range(10))
+        driver.take(read, round(sketch.at_s * 1e9), stream)
+    laid = {
+        first + k: int(value)
+        for event in events
+        if isinstance(event, SampleBlock)
+        for first, value in ((event.first + i, v) for i, v in enumerate(event.counts[:, 0]))
+        for k in (0,)
+    }
+    end = max(laid) + 1
+    assert end / 192.0 == pytest.approx(sketch.at_s, abs=0.02), "ten minutes of lines, no drift"
+    on = [(at, value) for at, value in sketch.taken if 200 <= value < 900 and at > begun_s]
+    right = sum(laid.get(round(at * 192.0) - 1) == value for at, value in on)
+    assert right > 0.95 * len(on), "each value stands where its time is"
+    gaps = [event for event in events if isinstance(event, Gap)]
+    assert {gap.cause for gap in gaps} == {GapCause.NOT_SAMPLED}
+
+
+def test_a_sketch_that_only_says_lead_off_has_no_rate_yet() -> None:
+    driver = TextLines("/dev/ttyUSB0")
+    with pytest.raises(DriverError, match="electrode is off, so its rate can't be measured"):
+        driver._usual_rate(320.0, 960.0, Counter())
+    asyncio.run(TextLines("/dev/ttyUSB0", rate_hz=192.0).set_up(None))  # type: ignore[arg-type]
+
+
+def test_lines_before_the_first_sample_are_no_time() -> None:
+    driver = TextLines("/dev/ttyUSB0", rate_hz=192.0)
+    asyncio.run(driver.set_up(None))  # type: ignore[arg-type]
+    events: list[DriverEvent] = []
+    stream = driver.stream_on(StreamAxis(events.append, StreamClock(192.0)))
+    taken = driver.take(b"rest\n" + b"!\r\n" * 100, 0, stream)
+    assert (taken.packets, taken.idle, events) == (100, "an electrode is off", [])
+    driver.take(b"!\r\n512\r\n", 5_000_000, stream)
+    assert [type(event) for event in events] == [SampleBlock]
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "said"),
+    [(60.0, "60 lines a second: the rate is too low to analyse; let it send at least 100"),
+     (5000.0, "5000 lines a second: the rate is too high to analyse; let it send at most 2000")],
+)  # fmt: skip
+def test_a_rate_that_nothing_can_analyse_is_a_fault_of_its_own(rate_hz: float, said: str) -> None:
+    with pytest.raises(DriverError, match=said):
+        TextLines("/dev/ttyUSB0")._usual_rate(rate_hz, 12.0, Counter({5: 100}))
+    check = RateCheck(250.0, "/dev/ttyUSB0", "lines")
+
+    def observe() -> None:
+        for k in range(300):
+            check.observe(round(rate_hz / 20), k * 50_000_000)
+
+    with pytest.raises(DriverError, match=said):
+        observe()
+
+
+def test_a_measured_rate_that_moved_is_measured_anew() -> None:
+    driver = TextLines("/dev/ttyUSB0", baud=115200)
+    driver.rate_hz, driver._known = 250.0, True
+    asyncio.run(driver.set_up(None))  # type: ignore[arg-type]
+    stream = driver.stream_on(StreamAxis(lambda event: None, StreamClock(250.0)))
+
+    def send() -> None:
+        for k in range(1000):
+            driver.take(b"512\r\n" * 11, k * 50_000_000, stream)
+
+    with pytest.raises(DriverError, match="sends 220 lines a second, not 250; its rate is") as told:
+        send()
+    assert told.value.transient
+    assert not driver._known
