@@ -89,8 +89,9 @@ class BeatNetwork(Protocol):
     """The window it wants around the R peak."""
 
     def classify(self, window: Signal, timing: NDArray[np.float32]) -> BeatProbabilities:
-        """Window around the R peak, shape ((before_s + after_s) * 250,), and timing features.
+        """Window around the R peak, shape ((before_s + after_s) * 250,), and what surrounds it.
 
-        ``timing`` is what ``models.preprocess.beat_timing`` makes of the RR intervals around.
+        ``timing`` is the vector of ``models.beat_features.BeatContext.look``: intervals, shape
+        against the patient's other beats, and the dominant beat.
         """
         ...

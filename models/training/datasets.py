@@ -6,7 +6,6 @@ Reading and resampling 6,500 records takes minutes, so each database is read onc
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from models.preprocess import RATE_HZ, Conditioner
+from models.training.layout import labels, paths
 
 # De Chazal's training half: the only records of mitdb that anything here is trained on.
 DS1 = tuple(
@@ -38,6 +38,12 @@ BEAT_KINDS = {
     "F": "F",
     **dict.fromkeys("/fQ", "Q"),
 }
+
+
+MICROVOLTS = {"mV": 1000.0, "uV": 1.0}
+"""An ECG lead's unit; what else a record holds has others …"""
+NO_ECG = ("RESP", "PLETH", "ABP", "ART", "CVP", "PAP")
+"""… or such a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +86,13 @@ def condition(microvolts: NDArray[np.float64], rate_hz: float) -> NDArray[np.flo
 
 
 def read(folder: Path, name: str, *, label: str = "") -> Recording:
-    """Read one WFDB record with its ``.atr``, where there is one."""
+    """Read a WFDB record's ECG leads with its ``.atr``, where there is one."""
     record = wfdb.rdrecord(str(folder / name))
-    to_uv = {"mV": 1000.0, "uV": 1.0}
     signals = np.stack(
         [
-            condition(record.p_signal[:, lead] * to_uv.get(unit, 1000.0), record.fs)
+            condition(record.p_signal[:, lead] * MICROVOLTS[unit], record.fs)
             for lead, unit in enumerate(record.units)
+            if unit in MICROVOLTS and record.sig_name[lead].upper() not in NO_ECG
         ]
     )
     if not (folder / f"{name}.atr").exists():
@@ -110,30 +116,15 @@ def read(folder: Path, name: str, *, label: str = "") -> Recording:
     )
 
 
-def names(data: Path, database: str) -> list[str]:
-    """The records of a database folder, in its own order."""
-    return (data / database / "RECORDS").read_text(encoding="ascii").split()
-
-
-def _labels(data: Path, database: str) -> dict[str, str]:
-    folder = data / database
-    if database == "cinc2017":
-        with (folder / "REFERENCE.csv").open(encoding="ascii") as lines:
-            return {row[0]: row[1] for row in csv.reader(lines)}
-    if database == "cinc2015":
-        with (folder / "ALARMS.csv").open(encoding="ascii") as lines:
-            return {row["record"]: f"{row['alarm']} {row['true']}" for row in csv.DictReader(lines)}
-    return {}
-
-
 def load(data: Path, database: str, cache: Path) -> list[Recording]:
     """All records of ``data/database``, from ``cache`` after the first time."""
     kept = cache / f"{database}.npz"
     if kept.exists():
         return list(_unpack(kept))
-    labels = _labels(data, database)
+    words = labels(data, database)
     recordings = [
-        read(data / database, name, label=labels.get(name, "")) for name in names(data, database)
+        read(path.parent, name, label=words.get(name, ""))
+        for name, path in paths(data, database).items()
     ]
     cache.mkdir(parents=True, exist_ok=True)
     _pack(kept, recordings)

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import wfdb
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.card import CARD_FILE
 from models.preprocess import Conditioner
-from models.training import datasets
+from models.training import datasets, fetch, layout
 from models.training.augment import Ward, qrs_height
 from models.training.bundle import write_bundle
 from models.training.datasets import Recording
@@ -136,3 +137,106 @@ def test_kept_cache_gives_the_recordings_again(shared: Path, tmp_path: Path) -> 
     assert first.rhythms == again.rhythms
     assert {"N", "HGEA", "VT", "NOISE"} == set(again.rhythms)
     assert again.rhythm_per_second()[60] in ("N", "HGEA")
+
+
+def published(folder: Path, path: str, notes: str = "", leads: str = "II V PLETH") -> None:
+    """A record in the form of the challenges' ``.mat``: a header, 24 bytes, 16-bit samples."""
+    at = folder / path
+    at.parent.mkdir(parents=True, exist_ok=True)
+    names = leads.split()
+    samples = np.tile(np.arange(2500, dtype="<i2")[:, None], len(names))
+    at.with_suffix(".mat").write_bytes(bytes(24) + samples.tobytes())
+    lines = [f"{at.name} {len(names)} 250 2500"]
+    for name in names:
+        unit = "NU" if name == "PLETH" else "mV"
+        lines.append(f"{at.name}.mat 16+24 1000/{unit} 16 0 0 0 0 {name}")
+    at.with_suffix(".hea").write_text("\n".join(lines) + f"\n{notes}", encoding="ascii")
+
+
+def test_reads_a_challenge_as_it_is_published(tmp_path: Path) -> None:
+    """Records deep in folders, labels in another place, and no list: as fetched."""
+    for name in ("A00001", "A00002", "A99999"):
+        published(tmp_path / "cinc2017" / "training", f"{name[:3]}/{name}", leads="ECG")
+    (tmp_path / "cinc2017" / "REFERENCE-v3.csv").write_text("A00001,N\nA00002,A\nA99999,O\n")
+    found = datasets.load(tmp_path, "cinc2017", tmp_path / "cache")
+    assert [(r.name, r.label) for r in found] == [("A00001", "N"), ("A00002", "A")]
+    assert found[0].signals.shape == (1, 2500)
+
+
+def test_an_alarms_truth_and_leads_are_read_from_its_header(tmp_path: Path) -> None:
+    folder = tmp_path / "cinc2015" / "training"
+    published(folder, "a103l", "#Asystole\n#False alarm\n")
+    published(folder, "v131l", "#Ventricular_Tachycardia\n#True alarm\n")
+    (folder / "RECORDS").write_text("a103l\nv131l\n", encoding="ascii")
+    assert layout.labels(tmp_path, "cinc2015")["a103l"] == "Asystole 0"
+    found = datasets.load(tmp_path, "cinc2015", tmp_path / "cache")
+    assert {r.name: r.label for r in found}.items() >= {"a103l": "Asystole 0"}.items()
+    assert found[0].signals.shape == (2, 2500), "a pleth wave is no ECG"
+
+
+def test_reads_plain_wfdb_with_annotations_and_passes_over_what_is_kept_to_test_on(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "mitdb"
+    folder.mkdir()
+    signal = np.sin(np.arange(3600) / 20)[:, None]
+    for name in ("101", "100"):
+        wfdb.wrsamp(name, 360, ["mV"], ["MLII"], signal, fmt=["16"], write_dir=str(folder))
+        wfdb.wrann(name, "atr", np.array([360, 720]), ["N", "V"], write_dir=str(folder))
+    (recording,) = datasets.load(tmp_path, "mitdb", tmp_path / "cache")
+    assert (recording.name, recording.beat_kinds) == ("101", "NV")
+    np.testing.assert_array_equal(recording.beats, [250, 500])
+
+
+def test_a_folder_without_records_says_how_to_get_them(tmp_path: Path) -> None:
+    with pytest.raises(layout.NoRecordsError, match=r"svdb.*models\.training\.fetch"):
+        datasets.load(tmp_path, "svdb", tmp_path / "cache")
+    (tmp_path / "cinc2017").mkdir()
+    with pytest.raises(layout.NoRecordsError, match=r"REFERENCE\.csv"):
+        layout.labels(tmp_path, "cinc2017")
+
+
+def test_lists_of_records_are_spelt_out() -> None:
+    counts = {name: len(layout.trained_on(name)) for name in fetch.PUBLISHED}
+    assert counts == {
+        "mitdb": 26,
+        "svdb": 58,
+        "vfdb": 11,
+        "nstdb": 3,
+        "cinc2015": 501,
+        "cinc2017": 6528,
+    }
+    assert set(layout.trained_on("mitdb")) == {*datasets.DS1, *datasets.PACED}
+    assert layout.trained_on("cinc2017")[-1] == "A08528"
+
+
+def test_fetch_asks_for_the_trained_records_files_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, tuple[str, list[str]]] = {}
+    monkeypatch.setattr(
+        wfdb, "dl_files", lambda db, folder, files: asked.update({db: (folder, files)})
+    )
+    fetch.fetch(tmp_path, "cinc2017")
+    fetch.fetch(tmp_path, "vfdb")
+    folder, files = asked["challenge-2017"]
+    assert folder == str(tmp_path / "cinc2017")
+    assert files[:2] == ["REFERENCE-v3.csv", "training/A00/A00001.hea"]
+    assert len(files) == 1 + 2 * 6528
+    assert asked["vfdb"][1][:3] == ["418.hea", "418.dat", "418.atr"]
+    assert "422.hea" not in asked["vfdb"][1]
+
+
+def test_fetch_without_a_net_says_so_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_args: object) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(wfdb, "dl_files", fails)
+    monkeypatch.setattr("sys.argv", ["fetch", "--data", str(tmp_path), "mitdb"])
+    with pytest.raises(SystemExit):
+        fetch.main()
+    assert capsys.readouterr().err.splitlines() == [
+        "mitdb: not fetched (no route to host); is there a way to physionet.org?"
+    ]
