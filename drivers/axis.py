@@ -28,6 +28,20 @@ Part: TypeAlias = Counts | Missing
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
+def runs(counts: Counts, sampled: NDArray[np.bool_]) -> list[Part]:
+    """Runs of samples, and of places where the device says that there is none."""
+    if not len(counts):
+        return []
+    edges = (np.flatnonzero(np.diff(sampled)) + 1).tolist()
+    parts: list[Part] = []
+    for start, end in zip([0, *edges], [*edges, len(counts)], strict=True):
+        if sampled[start]:
+            parts.append(counts[start:end])
+        else:
+            parts.append(Missing(end - start, GapCause.NOT_SAMPLED))
+    return parts
+
+
 def _length(parts: Sequence[Part]) -> int:
     return sum(part.count if isinstance(part, Missing) else len(part) for part in parts)
 

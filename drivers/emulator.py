@@ -5,7 +5,7 @@
 prints the path of the port when it can be opened, then plays its source in real time from the
 first command to stream (Olimex: at once). What the host does not read is dropped when the port's
 buffer is full, as a radio would. Signals: USR1 pulls the plug, USR2 puts it back; TERM and INT
-end it and remove the link.
+end it and remove the link. ``intellivue`` has a command line of its own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import tty
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,8 @@ DEVICES: Final[dict[str, Callable[..., EmulatedDevice]]] = {
     "olimex": EmulatedOlimex,
     "text_lines": EmulatedTextLines,
 }
+MONITOR: Final = "intellivue"
+"""It has a module of its own: it converses, and over UDP too (``intellivue --help``)."""
 RATED: Final = ("olimex", "text_lines")
 """Those whose rate is the user's to choose."""
 
@@ -251,7 +253,13 @@ class Emulator:
         self._label = chunk.label
 
 
-def open_source(name: str, device: EmulatedDevice, scenario: str, seed: int) -> EcgSource:
+class Rated(Protocol):
+    """What a source must fit: an emulated device's rate."""
+
+    rate_hz: float
+
+
+def open_source(name: str, device: Rated, scenario: str, seed: int) -> EcgSource:
     """The built-in generator for ``scenario``, else the record at that path."""
     if name == "scenario":
         from drivers.scenario import ScenarioSource
@@ -302,8 +310,13 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the emulator; 2 with one line on stderr where it cannot."""
+    given = sys.argv[1:] if argv is None else argv
+    if given[:1] == [MONITOR]:
+        from drivers import emulator_intellivue
+
+        return emulator_intellivue.main(given[1:])
     parser = arguments()
-    chosen = parser.parse_args(argv)
+    chosen = parser.parse_args(given)
     if chosen.rate is not None and chosen.device not in RATED:
         parser.error(f"--rate: only {' and '.join(RATED)} have a choice")
     device = make_device(chosen.device, chosen.rate)

@@ -149,6 +149,50 @@ class BatteryReading:
 
 
 @dataclass(frozen=True, slots=True)
+class NumericReading:
+    """A value that a bedside monitor measured and shows (SpO2, blood pressure, its own rate)."""
+
+    host_ns: int
+    name: str
+    """``HR``, ``SpO2``, ``NBP systolic``: the same whatever language the monitor speaks."""
+    value: float | None
+    """None where the monitor has none to show."""
+    unit: str = ""
+    code: int = 0
+    """The device's own number for what is measured."""
+    label: str = ""
+    """As on the monitor's screen, in its language."""
+    usable: bool = True
+    """False where the monitor itself calls the value questionable."""
+    demo: bool = False
+    """The monitor is in its demonstration mode: this is no patient's."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceAlarm:
+    """An alarm that a bedside monitor raised itself; never merged with those computed here."""
+
+    code: int
+    source: int
+    technical: bool
+    priority: str
+    """``low``, ``medium`` or ``high``."""
+    text: str
+    """In the monitor's language; code and source are what identifies it."""
+    silenced: bool = False
+    latched: bool = False
+    suspended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceAlarms:
+    """All alarms that the monitor has just now; sent when they changed."""
+
+    host_ns: int
+    alarms: tuple[DeviceAlarm, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class LinkHealth:
     """Counters since the driver started, for ``wardbeat devices watch`` and the unit message."""
 
@@ -163,7 +207,14 @@ class LinkHealth:
 
 
 DriverEvent: TypeAlias = (
-    StreamInfo | SampleBlock | Gap | LinkChange | HeartRateReading | BatteryReading
+    StreamInfo
+    | SampleBlock
+    | Gap
+    | LinkChange
+    | HeartRateReading
+    | BatteryReading
+    | NumericReading
+    | DeviceAlarms
 )
 """A stream begins with its StreamInfo; blocks and gaps then follow each other without a hole."""
 

@@ -7,12 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import numpy as np
-
-from drivers.axis import Missing, Part, StreamAxis
-from drivers.decoders.text_lines import TextLineDecoder, TextSamples
+from drivers.axis import StreamAxis, runs
+from drivers.decoders.text_lines import TextLineDecoder
 from drivers.line_pace import BITS_PER_BYTE, LinePace, line_is_full
-from drivers.samples import DriverError, GapCause, Lead
+from drivers.samples import DriverError, Lead
 from drivers.serial_driver import SerialDevice, Taken
 from drivers.serial_link import SerialPort
 from drivers.uncounted import (
@@ -132,7 +130,7 @@ class TextLines(SerialDevice[UncountedStream]):
                 return Taken(lines, "an electrode is off" if lines else "")
         if self._pace:
             samples = self._pace.place(samples)
-        stream.arrive(_parts(samples), host_ns)
+        stream.arrive(runs(samples.counts, samples.sampled), host_ns)
         if lines and self._check:
             self._observe(self._check, len(samples.counts), host_ns)
         return Taken(lines)
@@ -195,17 +193,3 @@ class TextLines(SerialDevice[UncountedStream]):
                 self.address,
                 "correct the baud rate or the kind of device",
             )
-
-
-def _parts(samples: TextSamples) -> list[Part]:
-    """Runs of samples and of lines without one."""
-    if not len(samples.counts):
-        return []
-    edges = (np.flatnonzero(np.diff(samples.sampled)) + 1).tolist()
-    parts: list[Part] = []
-    for start, end in zip([0, *edges], [*edges, len(samples.counts)], strict=True):
-        if samples.sampled[start]:
-            parts.append(samples.counts[start:end])
-        else:
-            parts.append(Missing(end - start, GapCause.NOT_SAMPLED))
-    return parts

@@ -15,7 +15,7 @@ from drivers.samples import DriverError, LinkHealth
 
 def test_known_kinds() -> None:
     serial = {"cyton", "olimex", "text_lines"}
-    assert set(catalogue.names()) == serial | {"polar_h10", "heart_rate", "replay"}
+    assert set(catalogue.names()) == serial | {"polar_h10", "heart_rate", "replay", "intellivue"}
 
 
 def test_a_driver_is_made_with_its_options() -> None:

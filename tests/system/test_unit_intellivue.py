@@ -1,0 +1,70 @@
+"""The whole unit on an IntelliVue monitor: its silence, its restart, samples again, the gap."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.unit import Process, Unit, wait_for
+
+
+class EmulatedMonitor(Process):
+    """The emulator on a UDP port."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        super().__init__(
+            folder / "monitor.log", "-m", "drivers.emulator", "intellivue",
+            "--udp", "127.0.0.1:0", *options,
+        )  # fmt: skip
+        self.address = wait_for("the monitor's port", self.said).splitlines()[0]
+
+
+@pytest.fixture
+def monitor(tmp_path: Path) -> Iterator[EmulatedMonitor]:
+    process = EmulatedMonitor(tmp_path, "--restart")
+    yield process
+    process.stop()
+
+
+def test_silence_is_an_alarm_and_a_monitor_that_restarts_is_read_again(
+    tmp_path: Path, monitor: EmulatedMonitor
+) -> None:
+    unit = Unit(tmp_path, driver="intellivue", address=monitor.address)
+    process = unit.start()
+    try:
+        wait_for("a heart rate", lambda: rates(unit))
+        monitor.send(signal.SIGUSR1)
+        gone_ns = time.time_ns()
+        ((onset_ns,),) = wait_for("the alarm", lambda: started(unit))
+        told_s = (time.time_ns() - gone_ns) / 1e9
+        assert told_s < 6.0, "bursts of a second, 2 s of silence, and a loaded machine"
+        assert onset_ns < gone_ns + 2_000_000_000
+        monitor.send(signal.SIGUSR2)
+        back = time.monotonic()
+        wait_for("the gap in the store", lambda: unit.rows("SELECT * FROM gaps"))
+        again_s = time.monotonic() - back
+        assert again_s < 9.0, "association within 3 s, a burst, and a loaded machine"
+        (gap,) = unit.rows("SELECT cause, exact, count FROM gaps")
+        assert gap[:2] == ("device_restart", 0)
+        before = len(rates(unit))
+        wait_for("the heart rate again", lambda: len(rates(unit)) > before + 3)
+    finally:
+        process.stop()
+    (device,) = {row[0] for row in unit.rows("SELECT device FROM streams")}
+    assert device == "Philips M8000 (demo)"
+
+
+def rates(unit: Unit) -> list[float]:
+    """Heart rates stored so far."""
+    return [row[0] for row in unit.rows("SELECT rate_bpm FROM vitals WHERE rate_bpm IS NOT NULL")]
+
+
+def started(unit: Unit) -> list[tuple[int, ...]]:
+    """The first technical alarm of the loss."""
+    return unit.rows(
+        "SELECT onset_ns FROM alarm_changes WHERE phase = 'start'"
+        " AND code IN ('device_lost', 'no_data') LIMIT 1"
+    )
