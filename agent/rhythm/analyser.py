@@ -142,13 +142,13 @@ class RhythmAnalyser:
             return list(self._still(hop))
         out += self._standstill.unseen(hop.start_s, hop.end_s)
         if not self._runs.vt.open:
-            out += self._runs.stop(hop.end_s)
+            out += self._runs.gap(hop.end_s)
         out += self._svt.stop(hop.end_s)
         out += self._ectopy.gap(hop.start_s, hop.end_s)
         if HOLD_S <= self._unseen_s < HOLD_S + HOP_S:
             for held in (self._standstill, self._fibrillation, self._rates):
                 out += held.lose(hop.start_s, hop.end_s)
-            out += self._runs.stop(hop.end_s)
+            out += self._runs.gap(hop.end_s)
         return out
 
     def _quiet(self, hop: Hop) -> bool:

@@ -53,6 +53,8 @@ class NamedBeat:
     reliable: bool
     """False where the signal around it was not usable, or it is Q: no beat for all that is known.
     It counts in no run, rate or pattern and ends no standstill."""
+    ventricular: float = 0.0
+    """How likely it is V, whatever it was named."""
 
 
 class BeatNamer:
@@ -102,12 +104,15 @@ class BeatNamer:
         self._last_s = qrs.time_s
         shape, timing, vector = self._context.look(qrs.time_s, window, qrs.lead)
         if shape.known and shape.height < LOW and float(np.ptp(window)) < LOW_UV:
-            kind, confidence, judge = BeatClass.Q, 0.8, "rules"
+            kind, confidence, ventricular, judge = BeatClass.Q, 0.8, 0.0, "rules"
         elif self._network is None:
-            kind, confidence, judge = *by_rule(shape, timing), "rules"
+            kind, confidence = by_rule(shape, timing)
+            ventricular = confidence if kind is BeatClass.V else 0.0
+            judge = "rules"
         else:
-            kind, confidence = by_network(self._network.classify(window, vector))
-            judge = str(self._network.model)
+            said = self._network.classify(window, vector)
+            kind, confidence = by_network(said)
+            ventricular, judge = said.v, str(self._network.model)
         self._uncounted = (self._uncounted + 1) % UNCOUNTED if kind is BeatClass.Q else 0
         if not self._uncounted:
             self._context.count()
@@ -121,7 +126,7 @@ class BeatNamer:
         )
         follows_pvc, self._after_pvc = self._after_pvc, kind is BeatClass.V
         reliable = reliable and kind is not BeatClass.Q
-        return NamedBeat(beat, shape, timing, follows_pvc, reliable)
+        return NamedBeat(beat, shape, timing, follows_pvc, reliable, ventricular)
 
 
 def by_rule(shape: Shape, timing: Timing) -> tuple[BeatClass, float]:

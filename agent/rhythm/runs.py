@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from agent.rhythm.beats import NamedBeat
+from agent.rhythm.broken_row import broken_row
 from agent.rhythm.episode import Episode, momentary
 from agent.rhythm.limits import RhythmLimits
 from agent.rhythm.types import BeatClass, Finding, FindingKind
@@ -16,6 +17,8 @@ TOLD_EVERY_S = 5.0
 """A run's rate is told anew when it has changed by so much, and not more often."""
 TOLERATED = 2
 """Beats of another name that do not end a tachycardia: capture and fusion beats, misnamed ones."""
+RECENT = 12
+"""Beats in which a broken row is looked for."""
 PVC_RATE_MARGIN = 2
 """PVCs per minute under the limit at which the finding ends: no flicker around the limit."""
 FORM_BEATS = 60
@@ -29,6 +32,7 @@ class VentricularRuns:
 
     def __init__(self) -> None:
         self._run: list[NamedBeat] = []
+        self._recent: deque[NamedBeat] = deque(maxlen=RECENT)
         self._others = 0
         self.vt = Episode(FindingKind.VT)
         self._graded = {
@@ -46,11 +50,19 @@ class VentricularRuns:
         beat = named.beat
         late = bool(self._run) and beat.time_s - self._run[-1].beat.time_s > RUN_GAP_S
         out = self.stop(found_s) if late or beat.rr_s is None else []
+        if late or beat.rr_s is None:
+            self._recent.clear()
+        self._recent.append(named)
         # A fusion beat within a run is the run's own: it neither begins nor breaks one.
-        if beat.kind is BeatClass.V or (beat.kind is BeatClass.F and self._run):
+        ventricular = beat.kind is BeatClass.V or (beat.kind is BeatClass.F and bool(self._run))
+        if ventricular:
             self._run.append(named)
             self._others = 0
-            return out + self._grade(found_s, limits)
+            out += self._grade(found_s, limits)
+        if not self.vt.open and (row := broken_row(list(self._recent), limits)):
+            return out + self._begin_broken(row, found_s, limits)
+        if ventricular:
+            return out
         if self.vt.open and self._others < TOLERATED:
             self._others += 1
             return out
@@ -64,8 +76,13 @@ class VentricularRuns:
             return self.stop(found_s)
         return []
 
+    def gap(self, found_s: float) -> list[Finding]:
+        """Beats may have gone unseen: no row reaches across."""
+        self._recent.clear()
+        return self.stop(found_s)
+
     def stop(self, found_s: float) -> list[Finding]:
-        """The run is over: a beat of another kind came, or none, or no signal."""
+        """The run is over: a beat of another kind came, or none."""
         if not self._run:
             return []
         last_s = self._run[-1].beat.time_s
@@ -75,6 +92,26 @@ class VentricularRuns:
         for episode in self._graded.values():
             out += episode.end(last_s, found_s)
         return out
+
+    def _begin_broken(
+        self, row: tuple[float, ...], found_s: float, limits: RhythmLimits
+    ) -> list[Finding]:
+        """VT by a row that is not whole; from here on it is followed as any other."""
+        members = [named for named in self._recent if named.beat.time_s >= row[0]]
+        self._run = [named for named in members if named.beat.kind in (BeatClass.V, BeatClass.F)]
+        self._others = 0
+        out: list[Finding] = []
+        for episode in self._graded.values():
+            out += episode.end(row[-1], found_s)
+        return out + self.vt.begin(
+            row[0],
+            found_s,
+            value=60.0 * (len(row) - 1) / (row[-1] - row[0]),
+            limit=limits.vt_bpm,
+            confidence=sum(named.ventricular for named in members) / len(members),
+            judged_by=members[-1].beat.judged_by,
+            beats=row,
+        )
 
     def _grade(self, found_s: float, limits: RhythmLimits) -> list[Finding]:
         del self._run[: -4 * limits.vt_beats]
