@@ -11,10 +11,13 @@ import asyncio
 import contextlib
 import logging
 import re
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
+from drivers import raw_tap
+from drivers.raw_recording import EntryType
 from drivers.samples import DriverError
 
 if TYPE_CHECKING:
@@ -47,25 +50,37 @@ class BleConnection:
 
     def has(self, characteristic: str) -> bool:
         """Whether the peripheral offers a characteristic."""
-        return self._client.services.get_characteristic(characteristic) is not None
+        offered = self._client.services.get_characteristic(characteristic) is not None
+        raw_tap.note(EntryType.OFFERED, time.monotonic_ns(), bytes([offered]), characteristic)
+        return offered
 
     async def read(self, characteristic: str) -> bytes:
         """Read a characteristic."""
         async with self._request("read"):
-            return bytes(await self._client.read_gatt_char(characteristic))
+            data = bytes(await self._client.read_gatt_char(characteristic))
+        raw_tap.note(EntryType.READ, time.monotonic_ns(), data, characteristic)
+        return data
 
     async def write(self, characteristic: str, data: bytes) -> None:
         """Write with response."""
+        raw_tap.note(EntryType.SENT, time.monotonic_ns(), data, characteristic)
         async with self._request("write"):
             await self._client.write_gatt_char(characteristic, data, response=True)
 
     async def notify(self, characteristic: str, on_data: OnNotification) -> None:
         """Subscribe; ``on_data`` runs on the event loop."""
+        tap = raw_tap.TAP.get()
+
+        def arrived(data: bytes) -> None:
+            if tap is not None:
+                tap.note(EntryType.RECEIVED, time.monotonic_ns(), data, characteristic)
+            on_data(data)
+
         async with self._request("subscribe"):
             # BlueZ loses first notifications when it acquires the characteristic (bleak notes).
             await self._client.start_notify(
                 characteristic,
-                lambda _, data: on_data(bytes(data)),
+                lambda _, data: arrived(bytes(data)),
                 bluez={"use_start_notify": True},
             )
 
@@ -89,6 +104,11 @@ async def connected(address: str) -> AsyncIterator[BleConnection]:
     Raises:
         DriverError: not found, not connected, no Bluetooth here; each says what to do.
     """
+    player = raw_tap.PLAYER.get()
+    if player is not None:
+        async with player.ble_connection(address) as played:
+            yield played
+        return
     from bleak import BleakClient
 
     lost = asyncio.Event()
@@ -103,9 +123,11 @@ async def connected(address: str) -> AsyncIterator[BleConnection]:
             except BaseException:
                 await _hang_up(client)
                 raise
+        raw_tap.note(EntryType.OPENED, time.monotonic_ns())
         try:
             yield BleConnection(client, address, lost)
         finally:
+            raw_tap.note(EntryType.CLOSED, time.monotonic_ns())
             await _hang_up(client)
 
 

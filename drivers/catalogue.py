@@ -30,8 +30,16 @@ def names() -> tuple[str, ...]:
     return tuple(KINDS)
 
 
-def create(kind: str, address: str, options: Mapping[str, object]) -> Driver:
+def create(
+    kind: str,
+    address: str,
+    options: Mapping[str, object],
+    *,
+    now_ns: Callable[[], int] | None = None,
+) -> Driver:
     """A driver for the device of ``kind`` at ``address``; nothing is opened yet.
+
+    ``now_ns`` is its clock where that is not the host's: in a replay.
 
     Raises :class:`DriverError` for a kind or an option that does not exist, naming the nearest
     one that does, and for a value the device cannot have.
@@ -47,7 +55,7 @@ def create(kind: str, address: str, options: Mapping[str, object]) -> Driver:
     make: Callable[..., Driver] = getattr(importlib.import_module(module), name)
     _check_options(make, kind, address, options)
     try:
-        return make(address, **options)
+        return make(address, **options, **({"now_ns": now_ns} if now_ns else {}))
     except (TypeError, ValueError) as fault:
         raise DriverError(
             f"options {dict(options)} do not fit {kind} ({fault})",

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Final, Protocol
 
-from drivers import udp_link
+from drivers import raw_tap, udp_link
 from drivers.decoders.intellivue_mib import MibFrames, frame
 from drivers.decoders.intellivue_session import (
     BROADCAST_PORT,
@@ -19,7 +19,7 @@ from drivers.decoders.intellivue_session import (
 )
 from drivers.decoders.intellivue_wire import IntelliVueError
 from drivers.samples import DriverError
-from drivers.serial_link import SerialAddress, SerialPort
+from drivers.serial_link import SerialAddress, SerialPort, open_port
 from drivers.udp_link import UdpPort
 
 ANY: Final = "any"
@@ -71,8 +71,9 @@ class UdpMonitor:
 class MibMonitor:
     """A monitor on a serial port."""
 
-    def __init__(self, port: SerialPort) -> None:
+    def __init__(self, port: SerialPort, now_ns: Callable[[], int]) -> None:
         self._port = port
+        self._now_ns = now_ns
         self._frames = MibFrames()
         self._waiting: deque[bytes] = deque()
         self.arrived_ns = port.arrived_ns
@@ -85,9 +86,9 @@ class MibMonitor:
 
     async def receive(self, timeout_s: float) -> bytes:
         """The message of one frame; whole frames wait while others are read."""
-        give_up_at = time.monotonic() + timeout_s
+        give_up_ns = self._now_ns() + round(timeout_s * 1e9)
         while not self._waiting:
-            left_s = give_up_at - time.monotonic()
+            left_s = (give_up_ns - self._now_ns()) / 1e9
             if left_s <= 0:
                 return b""
             self._waiting.extend(self._frames.feed(await self._port.read(left_s)))
@@ -101,6 +102,10 @@ async def on_network(
     address: str, bind: str, now_ns: Callable[[], int]
 ) -> AsyncIterator[MonitorLink]:
     """A socket for the monitor at ``address`` (``HOST``, ``HOST:PORT`` or ``any``)."""
+    player = raw_tap.PLAYER.get()
+    if player is not None:
+        yield UdpMonitor(player.udp_port(address), address, PORT)
+        return
     if address == ANY:
         host, announced = await announced_monitor(address, bind, ANNOUNCED_S, now_ns)
         data_port = announced.port
@@ -117,9 +122,9 @@ async def on_serial_port(
     place: SerialAddress, baud: int, now_ns: Callable[[], int]
 ) -> AsyncIterator[MonitorLink]:
     """The MIB port of a monitor."""
-    port = SerialPort(place, baud, now_ns=now_ns)
+    port = open_port(place, baud, dtr=True, now_ns=now_ns)
     try:
-        yield MibMonitor(port)
+        yield MibMonitor(port, now_ns)
     finally:
         try:
             await port.flush(FLUSH_S)

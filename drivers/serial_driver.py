@@ -21,7 +21,7 @@ from drivers.samples import (
     LinkHealth,
     StreamInfo,
 )
-from drivers.serial_link import SerialAddress, SerialPort
+from drivers.serial_link import SerialAddress, SerialPort, open_port
 
 SILENCE_S = 2.0
 """A device at 125 Hz or more that sends no packet for so long is lost: the alarm must not wait."""
@@ -131,7 +131,7 @@ class SerialDevice(ABC, Generic[StreamT]):
         async def session(link: Link) -> None:
             nonlocal axis, stream, axis_rate_hz
             link.connecting()
-            port = SerialPort(place, self.baud, dtr=self.dtr, now_ns=self.now_ns)
+            port = open_port(place, self.baud, dtr=self.dtr, now_ns=self.now_ns)
             try:
                 self.frames().reset()
                 self.restarted = False

@@ -18,6 +18,8 @@ from typing import Final
 
 import serial
 
+from drivers import raw_tap
+from drivers.raw_recording import EntryType
 from drivers.samples import DriverError
 
 BY_ID: Final = Path("/dev/serial/by-id")
@@ -64,6 +66,8 @@ class SerialAddress:
 
     def absent(self) -> DriverError | None:
         """Why there is nothing to open, or None."""
+        if raw_tap.PLAYER.get() is not None:
+            return None
         if os.path.exists(self.path):  # noqa: PTH110 - Path.exists raises on a forbidden folder
             return None
         return DriverError(
@@ -97,6 +101,7 @@ class SerialPort:
         self._serial = _open(address.path, self.address, baud, dtr)
         self._fd = self._serial.fileno()
         address.remember()
+        raw_tap.note(EntryType.OPENED, self.arrived_ns)
 
     async def read(self, timeout_s: float, *, gather_s: float = GATHER_S) -> bytes:
         """All bytes of the next ``gather_s``; ``b""`` when none come within ``timeout_s``.
@@ -116,6 +121,7 @@ class SerialPort:
     async def write(self, data: bytes) -> None:
         """Send ``data``, waiting for room where there is none."""
         left = data
+        raw_tap.note(EntryType.SENT, self._now_ns(), data)
         try:
             async with asyncio.timeout(WRITE_TIMEOUT_S):
                 while left:
@@ -148,6 +154,7 @@ class SerialPort:
 
     def close(self) -> None:
         """Let the port go; what a stuck device did not take is dropped, so this cannot block."""
+        raw_tap.note(EntryType.CLOSED, self._now_ns())
         with contextlib.suppress(OSError, termios.error):
             if self._serial.out_waiting:
                 self._serial.reset_output_buffer()
@@ -179,6 +186,7 @@ class SerialPort:
             raise self._gone(None)
         self.arrived_ns = self._now_ns()
         self.bytes_read += len(data)
+        raw_tap.note(EntryType.RECEIVED, self.arrived_ns, data)
         return data
 
     async def _readable(self, timeout_s: float) -> bool:
@@ -208,6 +216,16 @@ class SerialPort:
         return DriverError(
             f"the device is gone{detail}", self.address, "plug it in again; it will be found"
         )
+
+
+def open_port(
+    address: SerialAddress, baud: int, *, dtr: bool, now_ns: Callable[[], int]
+) -> SerialPort:
+    """The port, or the next session of the recording that is being played."""
+    player = raw_tap.PLAYER.get()
+    if player is not None:
+        return player.serial_port(address.address, baud)
+    return SerialPort(address, baud, dtr=dtr, now_ns=now_ns)
 
 
 def _open(path: str, address: str, baud: int, dtr: bool) -> serial.Serial:

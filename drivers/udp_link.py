@@ -16,6 +16,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, cast
 
+from drivers import raw_tap
+from drivers.raw_recording import EntryType
 from drivers.samples import DriverError
 
 WAITING: Final = 1024
@@ -63,6 +65,7 @@ class UdpPort(asyncio.DatagramProtocol):
         if self._waiting:
             self.arrived_ns, self.sender, data = self._waiting.popleft()
             self.bytes_read += len(data)
+            raw_tap.note(EntryType.RECEIVED, self.arrived_ns, data)
             return data
         if self._fault is not None:
             fault, self._fault = self._fault, None
@@ -72,6 +75,7 @@ class UdpPort(asyncio.DatagramProtocol):
     def send(self, data: bytes, host: str, port: int) -> None:
         """Send a datagram; a network that is gone is told by the next :meth:`receive`."""
         if self._transport is not None:
+            raw_tap.note(EntryType.SENT, self._now_ns(), data)
             self._transport.sendto(data, (host, port))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -120,9 +124,11 @@ async def opened(
         )
     except OSError as fault:
         raise _bind_fault(fault, where, bind, port) from fault
+    raw_tap.note(EntryType.OPENED, owner.arrived_ns)
     try:
         yield owner
     finally:
+        raw_tap.note(EntryType.CLOSED, now_ns())
         if owner._transport is not None:
             owner._transport.close()
 
