@@ -78,6 +78,9 @@ class RawWriter:
         self._file: BinaryIO = os.fdopen(descriptor, "wb")
         self._channels: dict[str, int] = {"": 0}
         self._flushed_ns = 0
+        self._path = path
+        self.fault: RawRecordingError | None = None
+        """Why nothing is written any more."""
         self.entries = 0
         self.bytes = 0
         text = json.dumps(header, ensure_ascii=False).encode()
@@ -93,14 +96,23 @@ class RawWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError as fault:
+            self.fault = RawRecordingError(f"{self._path}: can't be written ({fault.strerror})")
 
     def note(self, kind: EntryType, at_ns: int, data: bytes = b"", channel: str = "") -> None:
-        """Append an entry."""
-        if channel not in self._channels:
-            self._channels[channel] = len(self._channels)
-            self._append(EntryType.CHANNEL, self._channels[channel], at_ns, channel.encode())
-        self._append(kind, self._channels[channel], at_ns, data)
+        """Append an entry; a disk that takes none is told by :attr:`fault`, not to the driver."""
+        if self.fault is not None:
+            return
+        try:
+            if channel not in self._channels:
+                self._channels[channel] = len(self._channels)
+                self._append(EntryType.CHANNEL, self._channels[channel], at_ns, channel.encode())
+            self._append(kind, self._channels[channel], at_ns, data)
+        except OSError as fault:
+            self.fault = RawRecordingError(f"{self._path}: can't be written ({fault.strerror})")
+            return
         self.entries += 1
         self.bytes += len(data)
 

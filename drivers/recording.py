@@ -15,6 +15,8 @@ from drivers.raw_recording import RawReader, RawRecordingError, RawWriter
 from drivers.samples import Driver, Emit
 
 VERSION = 1
+LOOK_S = 0.5
+"""So soon a disk that is full ends the recording."""
 
 
 async def record(
@@ -42,13 +44,20 @@ async def record(
     }
     with RawWriter(path, header) as writer:
         token = raw_tap.TAP.set(writer)
+        running = asyncio.create_task(driver.run(emit))
+        raw_tap.TAP.reset(token)
         try:
             async with asyncio.timeout(seconds):
-                await driver.run(emit)
+                while writer.fault is None and not running.done():
+                    await asyncio.wait([running], timeout=LOOK_S)
         except TimeoutError:
             pass
         finally:
-            raw_tap.TAP.reset(token)
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running
+    if writer.fault is not None:
+        raise writer.fault
     return writer
 
 
