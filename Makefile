@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= auto
 
-.PHONY: demo test check clean lint types arrows
+.PHONY: demo test check clean lint types arrows fuzz
 
 demo: $(VENV)/.demo
 	$(BIN)/wardbeat demo $(DEMO)
@@ -13,6 +13,11 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 check: lint types arrows test
+
+# Ten million random and mutated bytes into each decoder: minutes, so it is no part of check.
+FUZZ ?= --bytes 10000000
+fuzz: $(VENV)/.dev
+	cd tests && $(abspath $(BIN))/python -m support.fuzzing $(FUZZ)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

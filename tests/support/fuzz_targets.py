@@ -1,0 +1,160 @@
+"""Every decoder with its good frames, for the fuzzer; a new decoder is added here."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Hashable
+from typing import Any, Final
+
+from support.fuzzing import Subject, Target
+
+from drivers.decoders import heart_rate, movesense, polar_pmd, sbem
+from drivers.decoders.cyton import CytonDecoder
+from drivers.decoders.olimex import OlimexDecoder
+from drivers.decoders.text_lines import LONGEST_LINE, TextLineDecoder
+from drivers.emulated.movesense import EmulatedMovesense
+
+
+def _packets(make: Callable[[], Any], field: str) -> Callable[[], Subject]:
+    """A stream decoder on ``FixedFrames`` that gives arrays: number and channels of each."""
+
+    def subject() -> Subject:
+        decoder = make()
+
+        def feed(data: bytes) -> list[Hashable]:
+            found = decoder.feed(data)
+            numbers = getattr(found, field).tolist()
+            return list(zip(numbers, map(tuple, found.counts.tolist()), strict=True))
+
+        return Subject(feed, lambda: decoder.frames.pending)
+
+    return subject
+
+
+def _reads(read: Callable[[bytes], Hashable]) -> Callable[[], Subject]:
+    """A decoder that is one function of one packet."""
+    return lambda: Subject(lambda data: [read(data)])
+
+
+def _cyton(number: int) -> bytes:
+    channels = b"".join((number * 7 + k).to_bytes(3, "big") for k in range(8))
+    return bytes([0xA0, number % 256]) + channels + bytes(6) + b"\xc0"
+
+
+def _olimex(number: int) -> bytes:
+    values = b"".join(((number + k) % 1024).to_bytes(2, "big") for k in range(6))
+    return b"\xa5\x5a\x02" + bytes([number % 256]) + values + b"\x01"
+
+
+def _text_subject() -> Subject:
+    decoder = TextLineDecoder()
+
+    def feed(data: bytes) -> list[Hashable]:
+        return [int(count) for count in decoder.feed(data).counts[:, 0]]
+
+    return Subject(feed, lambda: decoder.pending)
+
+
+def _polar(number: int) -> bytes:
+    body = b"".join((k * number % 4000).to_bytes(3, "little") for k in range(73))
+    return b"\0" + struct.pack("<Q", number * 561_000_000) + b"\0" + body
+
+
+def _polar_ecg(data: bytes) -> Hashable:
+    frame = polar_pmd.decode_ecg(data)
+    return frame.last_ns, frame.microvolts.tobytes()
+
+
+def _polar_answer(data: bytes) -> Hashable:
+    answer = polar_pmd.decode_response(data)
+    return None if answer is None else str(polar_pmd.settings(answer.parameters))
+
+
+def _gsp_subject() -> Subject:
+    assembler = movesense.Assembler({1: movesense.ecg_bytes(), 2: movesense.ecg_bytes(raw=True)})
+
+    def feed(data: bytes) -> list[Hashable]:
+        item = assembler.feed(data)
+        match item:
+            case movesense.Packet(reference=1 | 2):
+                raw = item.reference == 2
+                ecg = movesense.decode_ecg(item.payload, raw=raw)
+                return [(ecg.first_ms, ecg.counts.tobytes())]
+            case movesense.Packet():
+                return [movesense.decode_heart_rate(item.payload)]
+            case movesense.Answer():
+                movesense.decode_hello(item.body)
+                return [(item.said, movesense.decode_ecg_info(item.value))]
+        return []
+
+    return Subject(feed, lambda: assembler.pending)
+
+
+_SENSOR = EmulatedMovesense()
+_SENSOR.subscriptions = {1: movesense.ecg_path(200)}
+
+
+def _gsp(number: int) -> bytes:
+    return _SENSOR.ecg(number * 80, [number + k for k in range(16)])[0]
+
+
+_GSP_CUT = EmulatedMovesense()
+_GSP_CUT.subscriptions = {2: movesense.ecg_path(200, raw=True)}
+_GSP_CUT.payload_limit = 40
+
+
+def _sbem_subject() -> Subject:
+    """A log is read once from its beginning: each piece is a log of its own."""
+
+    def feed(data: bytes) -> list[Hashable]:
+        decoder = sbem.SbemDecoder()
+        return [str(record) for record in decoder.feed(data)]
+
+    return Subject(feed)
+
+
+_SBEM_HEAD = sbem.MAGIC + b"".join(
+    bytes([0, len(text) + 2]) + number.to_bytes(2, "little") + text
+    for number, text in (
+        (9, b"<PTH>Samples+Array.MeasECGmV.Timestamp\n<FRM>uint32\0"),
+        (58, b"<PTH>[\0"),
+        (26, b"<PTH>Samples.MeasECGmV.Samples\n<FRM>int16\n<MOD>x*0.001\0"),
+        (59, b"<PTH>]\0"),
+        (68, b"<GRP>9,58,26,26,26,26,59\0"),
+    )
+)
+
+
+def _sbem(number: int) -> bytes:
+    return _SBEM_HEAD + b"\x44\x0c" + struct.pack("<I4h", number, *range(4))
+
+
+TARGETS: Final[dict[str, Target]] = {
+    "cyton": Target(_packets(CytonDecoder, "numbers"), _cyton, most_kept=66),
+    "olimex": Target(_packets(OlimexDecoder, "counters"), _olimex, most_kept=35),
+    "text_lines": Target(
+        _text_subject, lambda number: f"{number}\r\n".encode(), most_kept=LONGEST_LINE
+    ),
+    "polar_pmd": Target(_reads(_polar_ecg), _polar, errors=(polar_pmd.PmdError,), datagrams=True),
+    "polar_answers": Target(
+        _reads(_polar_answer),
+        lambda number: bytes.fromhex("f0010000000001820001010e00"),
+        errors=(polar_pmd.PmdError,),
+        datagrams=True,
+    ),
+    "heart_rate": Target(
+        _reads(heart_rate.decode_heart_rate),
+        lambda number: b"\x16" + bytes([number % 200]) + b"\x11\x04",
+        errors=(heart_rate.HeartRateError,),
+        datagrams=True,
+    ),
+    "movesense": Target(
+        _gsp_subject,
+        _gsp,
+        most_kept=2 * movesense.LONGEST_NOTIFICATION,
+        errors=(movesense.GspError,),
+        datagrams=True,
+    ),
+    "sbem": Target(_sbem_subject, _sbem, errors=(sbem.SbemError,), datagrams=True),
+}
+"""Name of a decoder → how it is fuzzed. The quality scale asks that a driver's are here."""
