@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 
+from drivers import raw_tap
 from drivers.axis import Missing, Part, StreamAxis, runs
 from drivers.clock import StreamClock
 from drivers.continuity import DeviceTime, Step
@@ -34,7 +35,7 @@ from drivers.decoders.intellivue_session import Kind, kind
 from drivers.decoders.intellivue_values import MonitorAlarm, Numeric, Values
 from drivers.decoders.intellivue_wire import TICK_NS, IntelliVueError
 from drivers.intellivue_ecg import EcgBlock, EcgBlocks, EcgSetup
-from drivers.intellivue_link import MonitorLink, on_network, on_serial_port
+from drivers.intellivue_link import ANY, MonitorLink, on_network, on_serial_port, where_is
 from drivers.reconnect import Backoff, Link, supervise
 from drivers.samples import (
     DeviceAlarm,
@@ -60,6 +61,8 @@ POLL_S = 15.0
 SILENCE_S = 2.5
 """Waves come in bursts, one a second: two that are missing are a loss."""
 NO_WAVE_S = 3.0
+FAILURES = 20
+"""After so many attempts a monitor that announced itself may have another address by now."""
 LONGEST_DELAY_S = 1.0
 """Asking costs a datagram, and a monitor that is back must be seen in 5 s."""
 WANTED = session_messages.NUMERICS_1S | session_messages.WAVES | session_messages.PRIORITY_LIST
@@ -107,6 +110,8 @@ class IntelliVue:
         self._model = ""
         self._has_waves = self._listed = False
         self._invoke = 0
+        self._known: tuple[str, int] | None = None
+        self._failures = 0
         self._frames = self._bytes_before = self._damaged = self._damaged_before = 0
 
     async def run(self, emit: Emit) -> None:
@@ -117,7 +122,8 @@ class IntelliVue:
 
         async def session(link: Link) -> None:
             link.connecting()
-            async with self._opened() as monitor:
+            place = await self._find()
+            async with self._opened(place) as monitor:
                 try:
                     await self._associate(monitor)
                     link.waiting_for_data()
@@ -132,10 +138,22 @@ class IntelliVue:
 
         await supervise(session, link, backoff=backoff, absent=absent)
 
-    def _opened(self) -> AbstractAsyncContextManager[MonitorLink]:
+    async def _find(self) -> tuple[str, int]:
+        """Where on the network it is; one that announced itself is looked for there again."""
+        if self._place is not None or raw_tap.PLAYER.get() is not None:
+            return self.address, 0
+        known, self._known = self._known, None
+        if known is None or self._failures >= FAILURES or self.address != ANY:
+            known = await where_is(self.address, self._bind, self._now_ns)
+            self._failures = 0
+        self._known = known
+        self._failures += 1
+        return known
+
+    def _opened(self, place: tuple[str, int]) -> AbstractAsyncContextManager[MonitorLink]:
         if self._place is not None:
             return on_serial_port(self._place, self._baud, self._now_ns)
-        return on_network(self.address, self._bind, self._now_ns)
+        return on_network(self.address, place, self._bind, self._now_ns)
 
     async def _associate(self, monitor: MonitorLink) -> None:
         """Ask until the monitor accepts; what an old association still sends is passed over."""
@@ -175,6 +193,7 @@ class IntelliVue:
                 f"its answer can't be read ({fault})", self.address, "it is tried again"
             ) from fault
         self._has_waves = bool(granted.options & session_messages.WAVES)
+        self._failures = 0
 
     async def _messages(self, monitor: MonitorLink, timeout_s: float) -> AsyncIterator[bytes]:
         """Messages of the next ``timeout_s``."""

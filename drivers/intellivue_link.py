@@ -97,21 +97,28 @@ class MibMonitor:
         return self._waiting.popleft()
 
 
-@contextlib.asynccontextmanager
-async def on_network(
-    address: str, bind: str, now_ns: Callable[[], int]
-) -> AsyncIterator[MonitorLink]:
-    """A socket for the monitor at ``address`` (``HOST``, ``HOST:PORT`` or ``any``)."""
-    player = raw_tap.PLAYER.get()
-    if player is not None:
-        yield UdpMonitor(player.udp_port(address), address, PORT)
-        return
+async def where_is(address: str, bind: str, now_ns: Callable[[], int]) -> tuple[str, int]:
+    """Host and data port of the monitor at ``address`` (``HOST``, ``HOST:PORT`` or ``any``).
+
+    For ``any`` that is the first one to announce itself, which may take two minutes.
+    """
     if address == ANY:
         host, announced = await announced_monitor(address, bind, ANNOUNCED_S, now_ns)
-        data_port = announced.port
-    else:
-        name, data_port = host_and_port(address)
-        host = await udp_link.resolved(name, address)
+        return host, announced.port
+    name, data_port = host_and_port(address)
+    return await udp_link.resolved(name, address), data_port
+
+
+@contextlib.asynccontextmanager
+async def on_network(
+    address: str, place: tuple[str, int], bind: str, now_ns: Callable[[], int]
+) -> AsyncIterator[MonitorLink]:
+    """A socket for the monitor whose host and data port ``place`` is."""
+    host, data_port = place
+    player = raw_tap.PLAYER.get()
+    if player is not None:
+        yield UdpMonitor(player.udp_port(address), host, data_port)
+        return
     async with udp_link.opened(address, bind=bind, now_ns=now_ns) as port:
         port.peer = host
         yield UdpMonitor(port, host, data_port)

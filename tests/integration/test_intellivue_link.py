@@ -44,7 +44,7 @@ async def test_dialogue_and_every_sample_equal_to_the_log(tmp_path: Path, serial
     with monitor(tmp_path, serial=serial) as device:
         driver = IntelliVue(device.address)
         async with running(driver) as recorder:
-            await recorder.samples(1500)
+            await recorder.samples(768)
         log = device.counts()
         device.end()
     channel = recorder.channel()
@@ -71,7 +71,7 @@ async def test_dialogue_and_every_sample_equal_to_the_log(tmp_path: Path, serial
 async def test_a_silent_network_is_an_exact_gap_by_the_monitors_clock(tmp_path: Path) -> None:
     with monitor(tmp_path) as device:
         async with running(IntelliVue(device.address)) as recorder:
-            await recorder.samples(1000)
+            await recorder.samples(512)
             device.go_away()
             left = time.monotonic_ns()
             lost = await recorder.state(LinkState.LOST)
@@ -79,7 +79,7 @@ async def test_a_silent_network_is_an_exact_gap_by_the_monitors_clock(tmp_path: 
             assert (lost.host_ns - left) / 1e9 < 4.0
             device.come_back()
             await recorder.state(LinkState.STREAMING)
-            await recorder.samples(400)
+            await recorder.samples(256)
         log = device.counts()
     (gap,) = recorder.gaps
     assert (gap.cause, gap.exact) == (GapCause.LINK_LOST, True)
@@ -91,14 +91,14 @@ async def test_a_monitor_switched_off_and_on(tmp_path: Path, serial: bool) -> No
     with monitor(tmp_path, "--restart", serial=serial) as device:
         driver = IntelliVue(device.address)
         async with running(driver) as recorder:
-            await recorder.samples(1000)
+            await recorder.samples(512)
             device.go_away()
             await recorder.state(LinkState.LOST)
             device.come_back()
             back = time.monotonic_ns()
             streams = await recorder.state(LinkState.STREAMING)
             assert (streams.host_ns - back) / 1e9 < 8.0
-            await recorder.samples(400)
+            await recorder.samples(256)
         log = device.counts()
     (gap,) = recorder.gaps
     assert (gap.cause, gap.exact) == (GapCause.DEVICE_RESTART, False)
@@ -178,3 +178,25 @@ async def test_only_the_peer_is_heard_and_what_nobody_takes_is_bounded() -> None
         with pytest.raises(DriverError, match="is in use by another program"):
             async with udp_link.opened("bed 2", bind="127.0.0.1", port=port.local_port):
                 pass
+
+
+async def test_any_takes_the_announced_monitor_and_keeps_to_it(
+    tmp_path: Path, shared: Path
+) -> None:
+    folder = shared / "captures" / "philips_intellivue"
+    told = datagrams(folder / "intellivue_enumeration.pcapng")[0].payload
+    with monitor(tmp_path) as device:
+        port = int(device.address.rpartition(":")[2]).to_bytes(2, "big")
+        told = told.replace(bytes.fromhex("000500015e29"), bytes.fromhex("00050001") + port)
+        async with running(IntelliVue("any", bind="127.0.0.1")) as recorder:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                sender.bind(("127.0.0.1", 0))
+                while not recorder.blocks:
+                    sender.sendto(told, ("127.0.0.1", BROADCAST_PORT))
+                    await asyncio.sleep(0.05)
+            device.go_away()
+            await recorder.state(LinkState.LOST)
+            device.come_back()
+            await recorder.state(LinkState.STREAMING)
+            await recorder.samples(100)
+    assert [gap.exact for gap in recorder.gaps] == [True]

@@ -125,3 +125,13 @@ async def test_a_driver_that_writes_less_than_that_day_still_gets_what_came() ->
     reads = [await port.read(1.0) for _ in range(4)]
     assert reads == [b"", b"", b"", b"answer"]
     assert port.bytes_read == 6
+
+
+def test_a_full_disk_ends_the_recording_not_the_driver(tmp_path: Path) -> None:
+    with RawWriter(tmp_path / "x", {}) as writer:
+        writer._file.close()
+        writer._file = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115
+        writer.note(EntryType.RECEIVED, 1, b"data")
+        writer.note(EntryType.RECEIVED, 2, b"data")
+        assert writer.entries == 0
+        assert "can't be written (No space left on device)" in str(writer.fault)
