@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable, Hashable
 from typing import Any, Final
 
+from support import fuzz_intellivue
 from support.fuzzing import Subject, Target
 
 from drivers.decoders import heart_rate, movesense, polar_pmd, sbem
@@ -156,5 +157,6 @@ TARGETS: Final[dict[str, Target]] = {
         datagrams=True,
     ),
     "sbem": Target(_sbem_subject, _sbem, errors=(sbem.SbemError,), datagrams=True),
+    **fuzz_intellivue.TARGETS,
 }
 """Name of a decoder → how it is fuzzed. The quality scale asks that a driver's are here."""
