@@ -169,7 +169,11 @@ def report(analysis: Analysis, networks: Networks) -> dict[str, Any]:
             **{kind: kinds[kind] for kind in "NSVFQ"},
             "seconds_unusable": unusable,
         },
-        "rhythm": classify_record([v.p_usable for v in analysis.verdicts], analysis.probabilities),
+        "rhythm": classify_record(
+            [v.p_usable for v in analysis.verdicts],
+            analysis.probabilities,
+            [beat.amplitude_uv for beat in analysis.beats],
+        ),
         "segments": _segments(analysis),
         "alarms": sorted(analysis.alarms.values(), key=lambda alarm: alarm["raised_s"]),
         "findings": _findings(analysis.findings),
