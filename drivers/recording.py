@@ -7,14 +7,16 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from drivers import catalogue, raw_tap
 from drivers.raw_playback import Playback
 from drivers.raw_recording import RawReader, RawRecordingError, RawWriter
-from drivers.samples import Driver, Emit
+from drivers.samples import Driver, DriverError, Emit
 
 VERSION = 1
+FILES: Final = frozenset({"replay"})
+"""Kinds that read no port."""
 LOOK_S = 0.5
 """So soon a disk that is full ends the recording."""
 
@@ -34,6 +36,10 @@ async def record(
     :class:`RawRecordingError` for a file that can't be made.
     """
     driver = catalogue.create(kind, address, options)
+    if kind in FILES:
+        raise DriverError(
+            "is a file already, without raw bytes", address, "record a device", transient=False
+        )
     header = {
         "version": VERSION,
         "kind": kind,

@@ -17,6 +17,7 @@ from scipy.signal import firwin, upfirdn
 from drivers.files import Record, microvolts, open_record
 from drivers.reconnect import Backoff, Link, supervise
 from drivers.samples import (
+    DriverError,
     Emit,
     Gap,
     GapCause,
@@ -26,6 +27,7 @@ from drivers.samples import (
     StreamInfo,
 )
 from drivers.source import SourceChunk
+from drivers.uncounted import HIGHEST_RATE_HZ, LOWEST_RATE_HZ
 
 BLOCK_S = 30.0
 LIVE_BLOCK_S = 0.1
@@ -125,6 +127,7 @@ class ReplayDriver:
             unit=self._unit,
         )
         with record:
+            self._check_rate(record.rate_hz)
             emit(stream_info(record))
             link.streaming()
             start_ns = time.monotonic_ns()
@@ -139,6 +142,15 @@ class ReplayDriver:
                 offset += record.n_samples + pause
         link.waiting_for_data(f"{self._path}: the recording has ended; choose another or loop it")
         await asyncio.Event().wait()
+
+    def _check_rate(self, rate_hz: float) -> None:
+        if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+            raise DriverError(
+                f"has {rate_hz:g} samples a second, which can't be analysed",
+                str(self._path),
+                f"choose a record of {LOWEST_RATE_HZ:.0f} to {HIGHEST_RATE_HZ:.0f} Hz",
+                transient=False,
+            )
 
     async def _pass(self, record: Record, offset: int, start_ns: int, emit: Emit) -> None:
         """The record once, its first sample at ``offset`` of the stream axis."""

@@ -167,5 +167,7 @@ async def test_it_records_for_the_seconds_asked_and_refuses_what_it_does_not_kno
     assert RawReader(path).header["kind"] == "cyton"
     with pytest.raises(DriverError, match="did you mean 'cyton'"):
         await record("cytn", "x", {}, tmp_path / "other", print)
+    with pytest.raises(DriverError, match="is a file already, without raw bytes"):
+        await record("replay", "x", {}, tmp_path / "other", print)
     kinds = [entry.type for entry in RawReader(path).entries()]
     assert EntryType.RECEIVED not in kinds

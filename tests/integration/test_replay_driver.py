@@ -131,3 +131,16 @@ async def test_wfdb_stays_out_of_the_runtime() -> None:
     )
     out, _ = await process.communicate()
     assert out.decode().strip() == "[]"
+
+
+async def test_a_record_that_nothing_can_analyse_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = record(tmp_path, list(range(100)))
+    header = path.with_suffix(".hea")
+    header.write_text(header.read_text().replace("r 1 100", "r 1 50"))
+    events = await play(ReplayDriver(path), 3)
+    (lost,) = [e for e in events if isinstance(e, LinkChange) and e.state is LinkState.LOST]
+    assert lost.reason == (
+        f"{path}: has 50 samples a second, which can't be analysed; "
+        "choose a record of 100 to 2000 Hz"
+    )
+    assert not any(isinstance(event, StreamInfo) for event in events)
