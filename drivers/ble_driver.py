@@ -34,7 +34,8 @@ FIRST_DATA_S = 30.0
 """Straps take up to half a minute from the connection to the first packet."""
 SILENCE_S = 5.0
 """Later on, a strap that sends nothing for so long is lost."""
-LONGEST_DELAY_S = 10.0
+LONGEST_DELAY_S = 2.0
+"""An attempt itself listens for 10 s; in the pauses between nobody hears a strap that is back."""
 PACKETS_WAITING = 256
 """Over two minutes of ECG; nobody is ever so late, but nothing is without a bound."""
 
@@ -92,11 +93,12 @@ class BleDevice(ABC):
     ) -> None:
         """Queue a characteristic's packets for ``take``, which says whether one was good."""
 
-        def arrived(data: bytes) -> None:
-            self._packets.append((self.now_ns(), take, data))
-            self._news.set()
+        await ble.notify(characteristic, lambda data: self.queue(take, data))
 
-        await ble.notify(characteristic, arrived)
+    def queue(self, take: Callable[[bytes, int], bool], data: bytes) -> None:
+        """Let ``take`` have a packet that arrived just now when its turn comes."""
+        self._packets.append((self.now_ns(), take, data))
+        self._news.set()
 
     async def heart_rate(self, ble: BleConnection, emit: Emit) -> None:
         """Subscribe to the Heart Rate Service: rate, RR intervals and contact."""

@@ -2,7 +2,8 @@
 
 It never retries by itself (``drivers.reconnect`` does) and keeps what others learnt: one
 connection attempt at a time on an adapter, the disconnect callback only sets a flag,
-``disconnect`` is called even when the link seems gone, or BlueZ answers "InProgress" for ever.
+``disconnect`` is called even when the link seems gone, and what an earlier program or a failed
+attempt left in BlueZ is ended first, or it answers "InProgress" for ever.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
-from drivers import raw_tap
+from drivers import ble_stale, raw_tap
 from drivers.raw_recording import EntryType
 from drivers.samples import DriverError
 
@@ -34,7 +35,19 @@ REQUEST_S: Final = 5.0
 HANG_UP_S: Final = 5.0
 
 _ADDRESS = re.compile(r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}", re.IGNORECASE)
-_locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+
+
+class _Adapters:
+    """What one event loop knows of its Bluetooth adapters."""
+
+    def __init__(self) -> None:
+        self.connecting: dict[str, asyncio.Lock] = {}
+        """One for each adapter: two attempts at once end in "InProgress"."""
+        self.clean: set[str] = set()
+        """Addresses of which nothing is left in BlueZ but what we hold ourselves."""
+
+
+_adapters: WeakKeyDictionary[asyncio.AbstractEventLoop, _Adapters] = WeakKeyDictionary()
 
 OnNotification = Callable[[bytes], None]
 
@@ -113,14 +126,18 @@ async def connected(address: str) -> AsyncIterator[BleConnection]:
 
     lost = asyncio.Event()
     async with _errors(address):
-        async with _locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
-            device = await _find(address)
-            client = BleakClient(
-                device, disconnected_callback=lambda _: lost.set(), timeout=CONNECT_S
-            )
+        adapters = _adapters.setdefault(asyncio.get_running_loop(), _Adapters())
+        if address not in adapters.clean:
+            await ble_stale.clean(lambda found, name: _named(address, found, name))
+            adapters.clean.add(address)
+        # Outside the lock: a strap that is away must not keep another bed's from connecting.
+        device = await _find(address)
+        client = BleakClient(device, disconnected_callback=lambda _: lost.set(), timeout=CONNECT_S)
+        async with adapters.connecting.setdefault(_adapter(device), asyncio.Lock()):
             try:
                 await client.connect()
             except BaseException:
+                adapters.clean.discard(address)
                 await _hang_up(client)
                 raise
         raw_tap.note(EntryType.OPENED, time.monotonic_ns())
@@ -135,8 +152,7 @@ async def _find(address: str) -> BLEDevice:
     from bleak import BleakScanner
 
     def fits(device: BLEDevice, advertised: AdvertisementData) -> bool:
-        name = advertised.local_name or device.name or ""
-        return name == address or name.endswith(f" {address}")
+        return _named(address, device.address, advertised.local_name or device.name or "")
 
     if _ADDRESS.fullmatch(address):
         device = await BleakScanner.find_device_by_address(address, timeout=FIND_S)
@@ -149,6 +165,17 @@ async def _find(address: str) -> BLEDevice:
             "is it worn with wet electrodes, and connected to no phone?",
         )
     return device
+
+
+def _named(wanted: str, address: str, name: str) -> bool:
+    """Whether a device is the one that is wanted by address, name, or end of name."""
+    return wanted.upper() == address.upper() or name == wanted or name.endswith(f" {wanted}")
+
+
+def _adapter(device: BLEDevice) -> str:
+    """The adapter that heard the device; on systems other than Linux there is but one."""
+    path = device.details.get("path", "") if isinstance(device.details, dict) else ""
+    return str(path).rpartition("/")[0]
 
 
 async def _hang_up(client: BleakClient) -> None:

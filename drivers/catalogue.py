@@ -15,13 +15,14 @@ KINDS: Final = {
     "olimex": ("drivers.olimex", "Olimex"),
     "text_lines": ("drivers.text_lines", "TextLines"),
     "polar_h10": ("drivers.polar", "PolarH10"),
+    "movesense": ("drivers.movesense", "Movesense"),
     "heart_rate": ("drivers.heart_rate", "HeartRateStrap"),
     "intellivue": ("drivers.intellivue", "IntelliVue"),
     "replay": ("drivers.replay", "ReplayDriver"),
 }
 """Kind in the configuration → module and class; imported only when a bed has one."""
 
-INJECTED: Final = frozenset({"now_ns", "sleep", "random"})
+INJECTED: Final = frozenset({"now_ns", "utc_ns", "sleep", "random"})
 """Parameters of drivers that tests set and a configuration must not."""
 
 

@@ -14,6 +14,7 @@ RATES: Final = {
     "olimex": "256 Hz",
     "text_lines": "measured",
     "polar_h10": "130 Hz",
+    "movesense": "125 to 512 Hz",
     "heart_rate": "rate, RR",
     "intellivue": "250 or 500 Hz",
     "replay": "the record's",

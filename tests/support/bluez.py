@@ -1,7 +1,8 @@
-"""A BlueZ that isn't there: org.bluez on a private dbus-daemon, with a Polar H10 in reach.
+"""A BlueZ that isn't there: org.bluez on a private dbus-daemon, with one peripheral in reach.
 
-bleak's real BlueZ backend talks to it when ``DBUS_SYSTEM_BUS_ADDRESS`` names its bus. The strap
-speaks the real PMD protocol; its ECG packets are given by the test (real ones, or made up).
+bleak's real BlueZ backend talks to it when ``DBUS_SYSTEM_BUS_ADDRESS`` names its bus. Without
+another peripheral it is a Polar H10 that speaks the real PMD protocol; its ECG packets are given
+by the test (real ones, or made up).
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import struct
 import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Protocol
 
 from dbus_fast import DBusError
 from dbus_fast.aio import MessageBus
@@ -17,7 +19,6 @@ from dbus_fast.service import ServiceInterface, dbus_method, dbus_property
 
 ADAPTER = "/org/bluez/hci0"
 ADDRESS = "A0:9E:1A:00:00:01"
-DEVICE = f"{ADAPTER}/dev_{ADDRESS.replace(':', '_')}"
 NAME = "Polar H10 1234ABCD"
 BASE = "0000{}-0000-1000-8000-00805f9b34fb"
 PMD = "fb005c8{}-02e7-f387-1cad-8acd2d8df0c8"
@@ -103,9 +104,14 @@ class Device(ServiceInterface):
         super().__init__("org.bluez.Device1")
         self._bluez = bluez
         self.is_connected = False
+        self.is_connecting = False
+        """Another program's attempt that never ended blocks every other one."""
+        self.disconnects = 0
 
     @dbus_method()
     def Connect(self) -> None:
+        if self.is_connecting:
+            raise DBusError("org.bluez.Error.InProgress", "Operation already in progress")
         self._bluez.connects += 1
         if self._bluez.refusals > 0:
             self._bluez.refusals -= 1
@@ -115,17 +121,19 @@ class Device(ServiceInterface):
 
     @dbus_method()
     def Disconnect(self) -> None:
+        self.disconnects += 1
+        self.is_connecting = False
         self.cut()
 
     def cut(self) -> None:
         """The link is gone."""
-        self._bluez.strap.unlinked()
+        self._bluez.peripheral.unlinked()
         self.is_connected = False
         self.emit_properties_changed({"ServicesResolved": False, "Connected": False})
 
     @dbus_property(access=PropertyAccess.READ)
     def Address(self) -> "s":  # noqa: F821
-        return ADDRESS
+        return self._bluez.peripheral.address
 
     @dbus_property(access=PropertyAccess.READ)
     def AddressType(self) -> "s":  # noqa: F821
@@ -133,11 +141,11 @@ class Device(ServiceInterface):
 
     @dbus_property(access=PropertyAccess.READ)
     def Name(self) -> "s":  # noqa: F821
-        return NAME
+        return self._bluez.peripheral.name
 
     @dbus_property(access=PropertyAccess.READ)
     def Alias(self) -> "s":  # noqa: F821
-        return NAME
+        return self._bluez.peripheral.name
 
     @dbus_property(access=PropertyAccess.READ)
     def Adapter(self) -> "o":  # noqa: F821
@@ -173,15 +181,15 @@ class Device(ServiceInterface):
 
     @dbus_property(access=PropertyAccess.READ)
     def UUIDs(self) -> "as":  # noqa: F722
-        return [BASE.format("180d"), BASE.format("180f"), PMD.format(0)]
+        return list(self._bluez.peripheral.advertised)
 
 
 class Service(ServiceInterface):
     """org.bluez.GattService1."""
 
-    def __init__(self, uuid: str) -> None:
+    def __init__(self, uuid: str, device: str) -> None:
         super().__init__("org.bluez.GattService1")
-        self._uuid = uuid
+        self._uuid, self._device = uuid, device
 
     @dbus_property(access=PropertyAccess.READ)
     def UUID(self) -> "s":  # noqa: F821
@@ -189,7 +197,7 @@ class Service(ServiceInterface):
 
     @dbus_property(access=PropertyAccess.READ)
     def Device(self) -> "o":  # noqa: F821
-        return DEVICE
+        return self._device
 
     @dbus_property(access=PropertyAccess.READ)
     def Primary(self) -> "b":  # noqa: F821
@@ -206,15 +214,18 @@ class Characteristic(ServiceInterface):
     def __init__(
         self,
         uuid: str,
-        service: str,
         flags: list[str],
         value: bytes = b"",
         on_write: Callable[[bytes], None] | None = None,
     ) -> None:
         super().__init__("org.bluez.GattCharacteristic1")
-        self._uuid, self._service, self._flags = uuid, service, flags
+        self._uuid, self._flags = uuid, flags
+        self.service = ""
+        """Path, known once it is exported."""
         self._value, self._on_write = value, on_write
         self.notifying = False
+        self.greets = b""
+        """Sent the moment that somebody subscribes."""
 
     def send(self, data: bytes) -> None:
         """Notify or indicate, if somebody listens."""
@@ -234,6 +245,8 @@ class Characteristic(ServiceInterface):
     def StartNotify(self) -> None:
         self.notifying = True
         self.emit_properties_changed({"Notifying": True})
+        if self.greets:
+            self.send(self.greets)
 
     @dbus_method()
     def StopNotify(self) -> None:
@@ -245,7 +258,7 @@ class Characteristic(ServiceInterface):
 
     @dbus_property(access=PropertyAccess.READ)
     def Service(self) -> "o":  # noqa: F821
-        return self._service
+        return self.service
 
     @dbus_property(access=PropertyAccess.READ)
     def Value(self) -> "ay":  # noqa: F821
@@ -264,23 +277,46 @@ class Characteristic(ServiceInterface):
         return 232
 
 
+class Peripheral(Protocol):
+    """A sensor in reach."""
+
+    address: str
+    name: str
+    advertised: tuple[str, ...]
+    """UUIDs of its services."""
+    services: tuple[tuple[str, tuple[Characteristic, ...]], ...]
+
+    def unlinked(self) -> None:
+        """No link: nobody is subscribed any more."""
+
+
 class Strap:
     """What the H10 does with commands."""
+
+    address, name = ADDRESS, NAME
+    advertised = (BASE.format("180d"), BASE.format("180f"), PMD.format(0))
 
     def __init__(self) -> None:
         self.streaming = False
         self.forgets_stop = False
         """The stream of a lost link goes on: the next start answers "already"."""
+        self.refuses = ""
+        """The answer to a start, where it is no."""
         self.commands: list[bytes] = []
         self.control = Characteristic(
             PMD.format(1),
-            f"{DEVICE}/service0010",
             ["read", "write", "indicate"],
             bytes.fromhex("0f05" + "00" * 15),
             self._command,
         )
-        self.data = Characteristic(PMD.format(2), f"{DEVICE}/service0010", ["notify"])
-        self.rate = Characteristic(BASE.format("2a37"), f"{DEVICE}/service0020", ["notify"])
+        self.data = Characteristic(PMD.format(2), ["notify"])
+        self.rate = Characteristic(BASE.format("2a37"), ["notify"])
+        battery = Characteristic(BASE.format("2a19"), ["read"], bytes([85]))
+        self.services = (
+            (PMD.format(0), (self.control, self.data)),
+            (BASE.format("180d"), (self.rate,)),
+            (BASE.format("180f"), (battery,)),
+        )
 
     def unlinked(self) -> None:
         """No link: nobody is subscribed any more."""
@@ -293,6 +329,8 @@ class Strap:
         match data[0]:
             case 1:
                 answer = "f0010000000001820001010e00"
+            case 2 if self.refuses:
+                answer = self.refuses
             case 2 if self.streaming:
                 answer = "f0020006"
             case 2 if data == bytes.fromhex("02000001820001010e00"):
@@ -309,8 +347,10 @@ class Strap:
 class Bluez:
     """The whole stand-in; ``await start(address)`` exports everything and takes org.bluez."""
 
-    def __init__(self) -> None:
+    def __init__(self, peripheral: Peripheral | None = None) -> None:
         self.strap = Strap()
+        """The H10 that is in reach where nothing else is."""
+        self.peripheral: Peripheral = peripheral or self.strap
         self.device = Device(self)
         self.refusals = 0
         self.connects = 0
@@ -322,21 +362,14 @@ class Bluez:
         bus = await MessageBus(bus_address=address).connect()
         self._bus = bus
         bus.export(ADAPTER, Adapter(self))
-        bus.export(DEVICE, self.device)
-        strap = self.strap
-        for path, thing in (
-            ("service0010", Service(PMD.format(0))),
-            ("service0010/char0011", strap.control),
-            ("service0010/char0012", strap.data),
-            ("service0020", Service(BASE.format("180d"))),
-            ("service0020/char0021", strap.rate),
-            ("service0030", Service(BASE.format("180f"))),
-            (
-                "service0030/char0031",
-                Characteristic(BASE.format("2a19"), f"{DEVICE}/service0030", ["read"], bytes([85])),
-            ),
-        ):
-            bus.export(f"{DEVICE}/{path}", thing)
+        device = f"{ADAPTER}/dev_{self.peripheral.address.replace(':', '_')}"
+        bus.export(device, self.device)
+        for number, (uuid, characteristics) in enumerate(self.peripheral.services, 1):
+            service = f"{device}/service00{number}0"
+            bus.export(service, Service(uuid, device))
+            for place, characteristic in enumerate(characteristics, 1):
+                characteristic.service = service
+                bus.export(f"{service}/char00{number}{place}", characteristic)
         await bus.request_name("org.bluez")
 
     def advertise(self) -> None:
