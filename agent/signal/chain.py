@@ -43,8 +43,12 @@ BETTER = 0.4
 """Another lead is better when its doubt is below this share of ours …"""
 DOUBTFUL = 0.05
 """… and ours is worth leaving …"""
-SWITCH_AFTER_S = 3
-"""… for so many seconds on end."""
+SWITCH_AFTER = 15
+"""… for so many hops on end (3 s); or …"""
+VERY_DOUBTFUL = 0.1
+FAR_BETTER = 0.2
+SWITCH_AFTER_FAR = 5
+"""… for 1 s, where ours is hardly worth anything and the other is far better."""
 DOUBT_WITHOUT_RATE = 0.2
 """Mean chance of error of the QRS decisions over which no rate is told: no false numbers. The
 state stays what it is, for a fibrillation is doubtful too and must be looked at."""
@@ -71,7 +75,7 @@ class SignalChain:
         self._gate = NoiseGate()
         self._meter = RateMeter()
         self._in_use = 0
-        self._better_for_s = 0
+        self._better_for = 0
         self._off: tuple[LeadState, ...] = ()
         self._streaming = False
         self._ready = -1
@@ -208,8 +212,8 @@ class SignalChain:
             signals.append(signal)
             found.append(lead.decided(end))
         ends_second = (index + 1) % SECOND_HOPS == 0
-        self._choose_lead(end, ends_second)
-        qrs = self._confirmed(found[self._in_use])
+        self._choose_lead(end)
+        qrs = self._confirmed(found, end)
         verdict = self._verdict(index) if ends_second else None
         state = self._state()
         if state is not SignalState.USABLE:
@@ -255,30 +259,37 @@ class SignalChain:
         for first, end in self._bridges:
             signal[max(first - start, 0) : max(end - start, 0)] = np.nan
 
-    def _choose_lead(self, end: int, ends_second: bool) -> None:
-        """Leave a failed lead at once, a worse one after some seconds."""
+    def _choose_lead(self, end: int) -> None:
+        """Leave a failed lead at once, a worse one the sooner the worse it is."""
         if len(self._leads) == 1:
             return
         ours, other = self._leads[self._in_use], self._leads[1 - self._in_use]
-        if other.rules.state is not SignalState.USABLE:
-            self._better_for_s = 0
+        if other.rules.state is not SignalState.USABLE or other.rules.silent:
+            self._better_for = 0
             return
-        failed = ours.rules.state is not SignalState.USABLE
-        if ends_second and not failed:
-            known = end >= self._learned[1 - self._in_use]
-            better = known and ours.doubt > DOUBTFUL and other.doubt < BETTER * ours.doubt
-            self._better_for_s = self._better_for_s + 1 if better else 0
-        if failed or self._better_for_s >= SWITCH_AFTER_S:
+        failed = ours.rules.state is not SignalState.USABLE or ours.rules.silent
+        known = end >= self._learned[1 - self._in_use]
+        better = known and ours.doubt > DOUBTFUL and other.doubt < BETTER * ours.doubt
+        self._better_for = self._better_for + 1 if better else 0
+        far = ours.doubt > VERY_DOUBTFUL and other.doubt < FAR_BETTER * ours.doubt
+        if failed or self._better_for >= (SWITCH_AFTER_FAR if far else SWITCH_AFTER):
             self._in_use = 1 - self._in_use
-            self._better_for_s = 0
+            self._better_for = 0
 
-    def _confirmed(self, found: list[Found]) -> tuple[Qrs, ...]:
+    def _confirmed(self, found: list[list[Found]], end: int) -> tuple[Qrs, ...]:
+        """The QRS of the lead in use, and of the other where ours gave a dead constant."""
+        ours = self._leads[self._in_use]
+        told = [(one, self._in_use) for one in found[self._in_use]]
+        if len(found) > 1:
+            other = 1 - self._in_use
+            told += [(one, other) for one in found[other] if ours.was_dead(one.peak, end)]
+            told.sort(key=lambda item: item[0].peak)
         out = []
-        for one in found:
+        for one, lead in told:
             if one.peak - self._last_peak < REFRACTORY:  # the other lead told it before a switch
                 continue
             self._last_peak = one.peak
-            out.append(Qrs(one.peak / RATE_HZ, one.amplitude_uv, self._in_use, one.strength))
+            out.append(Qrs(one.peak / RATE_HZ, one.amplitude_uv, lead, one.strength))
         return tuple(out)
 
     def _settled(self, end: int) -> float:
@@ -287,7 +298,8 @@ class SignalChain:
             return end / RATE_HZ
         if end < self._learned[self._in_use]:
             return self._stretch / RATE_HZ
-        return (end - LOOK_AHEAD - R_REACH) / RATE_HZ
+        # Right after a start the look-ahead reaches back beyond it.
+        return max(end - LOOK_AHEAD - R_REACH, self._stretch) / RATE_HZ
 
 
 def newest_whole(context: Iterable[Signal]) -> Signal:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.signal.qrs import HOLD, Found, QrsDetector
+from agent.signal.envelope import LOOK_AHEAD
+from agent.signal.qrs import HOLD, R_REACH, Found, QrsDetector
 from agent.signal.quality import DEAD_UV, HopFacts, LeadRules, rails_uv
 from agent.signal.scorer import Scorer
 from agent.signal.types import HOP, Signal
@@ -20,6 +22,10 @@ that a complex stands in the hop's signal where its R peak is told."""
 _ONE = 100
 _MISSING, _RAILED, _DEAD, _OFF = 1, _ONE, _ONE**2, _ONE**3
 """What a sample is, as decimal digits: one sum over a hop counts all four."""
+DEAD_BEFORE, DEAD_AFTER = 15, 25
+"""A constant from 60 ms before another lead's R peak to 100 ms after it gives no QRS."""
+PAST = HOP + LOOK_AHEAD + R_REACH + DEAD_BEFORE
+"""How far before a hop's end an R peak told in it can lie, and what is looked at before it."""
 DOUBT_WEIGHT = 0.1
 """Weight of a new decision in the running doubt: the last ten or so decisions count."""
 
@@ -34,6 +40,8 @@ class LeadChain:
         self._found: deque[Found] = deque()
         self._signal: Signal = np.empty(0, np.float32)
         self._marks = np.empty(0, np.int64)
+        self._past = np.zeros(PAST, np.int64)
+        """Marks of the hops that are out, the newest last."""
         self._last_uv = np.nan
         self._lag = 0
         self._end = 0
@@ -78,7 +86,8 @@ class LeadChain:
     def hop(self) -> tuple[Signal, HopFacts]:
         """The next hop's signal and facts; its samples must be there."""
         signal = self._signal[:HOP].copy()
-        marks = int(self._marks[:HOP].sum())
+        self._past = np.concatenate([self._past[HOP:], self._marks[:HOP]])
+        marks = int(self._past[-HOP:].sum())
         facts = HopFacts(
             missing=marks // _MISSING % _ONE / HOP,
             railed=marks // _RAILED % _ONE / HOP,
@@ -98,6 +107,12 @@ class LeadChain:
                 out.append(found)
         return out
 
+    def was_dead(self, peak: int, end: int) -> bool:
+        """Whether the lead gave a dead constant around ``peak``; ``end`` is the hop's."""
+        first = peak - DEAD_BEFORE - (end - PAST)
+        around = self._past[first : first + DEAD_BEFORE + DEAD_AFTER + 1] if first >= 0 else ()
+        return len(around) > 0 and bool(np.all(np.equal(around, _DEAD)))
+
     def _condition(self, microvolts: NDArray[np.float64]) -> None:
         signal = self._conditioner.push(microvolts)
         early = min(self._lag, len(signal))
@@ -109,7 +124,7 @@ class LeadChain:
 
 
 def _by(found: Found, end: int) -> Found:
-    """The same decision, known at ``end`` at the latest."""
+    """The same decision, known at ``end`` at the latest; no R peak stands where nothing was."""
     if found.decided <= end:
         return found
-    return Found(end, found.doubt, found.is_qrs, found.peak, found.amplitude_uv, found.strength)
+    return replace(found, decided=end, peak=min(found.peak, end - 1))

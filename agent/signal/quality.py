@@ -16,6 +16,7 @@ DEAD_UV = 1e-3
 """Steps smaller than this are no steps: the input gives a constant."""
 FLAT_HOPS = round(2.0 / HOP_S)
 """A constant for two seconds; an electrode on skin, even of a still heart, is never so quiet."""
+SILENT_HOPS = 2
 OFF_HOPS = 2
 """Railed for two hops: an electrode is off; a shorter rail is a defibrillator or a movement."""
 MOSTLY = 0.9
@@ -50,6 +51,11 @@ class LeadRules:
         self._railed = 0
         self._dead = 0
         self.state = SignalState.NO_DATA
+
+    @property
+    def silent(self) -> bool:
+        """A constant for so long that another lead is the better one, if it gives anything."""
+        return self._dead >= SILENT_HOPS
 
     def hop(self, facts: HopFacts) -> SignalState:
         """The state that is certain; USABLE where the rules have nothing against it."""
