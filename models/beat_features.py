@@ -7,7 +7,6 @@ causal: nothing after the beat's own window is used, so a beat is named at most
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +34,7 @@ _P = slice(R - 75, R - 15)
 """Where a P wave stands."""
 _T = slice(R + 30, WINDOW)
 """Where ST and the begin of T stand."""
-FIGURES = 34
+FIGURES = 38
 """Scalars of a beat's context, see BeatContext."""
 CONTEXT = FIGURES + WINDOW
 _SHIFT = 4
@@ -168,8 +167,8 @@ def _units(rows: Signal) -> Signal:
 
 def likeness(a: Signal, b: Signal) -> float:
     """Correlation of two stretches of equal length, -1 to 1."""
-    a, b = a - a.mean(), b - b.mean()
-    return float(a @ b) / (math.sqrt(float(a @ a) * float(b @ b)) + 1e-6)
+    units = _units(np.stack([a, b]))
+    return float(units[0] @ units[1])
 
 
 IRREGULARITY_RR = 32
@@ -191,6 +190,19 @@ def irregularity(rr_s: Sequence[float]) -> float | None:
     return min(changes) / float(rr.mean())
 
 
+SPREAD_RR = 40
+"""RR intervals whose deciles are told: a beat in time with the patient's usual long intervals is
+early in none of the patterns that frequent ectopy makes of the last eight."""
+
+
+def deciles(rr_s: Sequence[float]) -> tuple[float, float, float] | None:
+    """First, fifth and ninth decile of RR intervals; None under eight."""
+    if len(rr_s) < 8:
+        return None
+    rr, last = sorted(rr_s), len(rr_s) - 1
+    return rr[last // 10], rr[last // 2], rr[last * 9 // 10]
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
     """How a beat stands in time among those before it."""
@@ -207,6 +219,8 @@ class Timing:
     """The eight RR intervals before its own, newest first, fewer at a start."""
     irregularity: float | None
     """Of the intervals between beats of the dominant shape before it."""
+    spread_s: tuple[float, float, float] | None = None
+    """Tenth, middle and ninth decile of the last SPREAD_RR intervals; None under eight."""
 
 
 class RrMemory:
@@ -216,6 +230,8 @@ class RrMemory:
         self._last_s: float | None = None
         self._rr: deque[float] = deque(maxlen=8)
         self._slow_s = 0.8
+        self._long: deque[float] = deque(maxlen=SPREAD_RR)
+        self._spread_s: tuple[float, float, float] | None = None
         self._steady: deque[float] = deque(maxlen=IRREGULARITY_RR)
         self._alike = False
         self._irregularity: float | None = None
@@ -230,7 +246,7 @@ class RrMemory:
         median = sorted(self._rr)[len(self._rr) // 2] if len(self._rr) >= 3 else None
         early = rr / median if rr is not None and median is not None else 1.0
         before = tuple(reversed(self._rr))
-        return Timing(rr, early, median, self._slow_s, before, self._irregularity)
+        return Timing(rr, early, median, self._slow_s, before, self._irregularity, self._spread_s)
 
     def count(self, time_s: float, alike: bool) -> None:
         """There is a beat; ``alike``: of the dominant shape, others say nothing of the atria."""
@@ -239,6 +255,8 @@ class RrMemory:
         if rr is not None:
             self._slow_s += (min(rr, 2.5) - self._slow_s) / (40 if len(self._rr) == 8 else 3)
             self._rr.append(rr)
+            self._long.append(rr)
+            self._spread_s = deciles(self._long)
             if alike and self._alike:
                 self._steady.append(rr)
                 self._irregularity = irregularity(self._steady)
@@ -295,6 +313,7 @@ class BeatContext:
         before = [min(value / usual, 2.5) for value in timing.before]
         before += [1.0] * (8 - len(before))
         steps = sorted(abs(a - b) for a, b in pairwise(before))
+        low, middle, high = timing.spread_s or (usual, usual, usual)
         return [
             max(float(np.ptp(shape.dominant)), 50.0),
             min(rr, 2.5),
@@ -314,6 +333,10 @@ class BeatContext:
             likeness(window[_P], shape.dominant[_P]),
             likeness(window[_T], shape.dominant[_T]),
             1.0 if self._window is None else likeness(window[_QRS], self._window[_QRS]),
+            min(rr / low, 2.5),
+            min(rr / middle, 2.5),
+            min(rr / high, 2.5),
+            min((high - low) / middle, 2.5),
             *before,
             *self._likeness,
         ]

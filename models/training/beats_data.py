@@ -7,8 +7,11 @@ through it again. Both leads of a record are taken, as two patients' worth of sh
 
 from __future__ import annotations
 
+import zlib
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +19,7 @@ from scipy.signal import find_peaks
 
 from models.beat_features import CONTEXT, WINDOW, BeatContext, R
 from models.preprocess import RATE_HZ
-from models.training.augment import Ward
+from models.training.augment import Ward, qrs_height
 from models.training.datasets import DS1, Recording, fold, load
 
 CLASSES = "NSVFQ"
@@ -33,6 +36,10 @@ STRAY, STRAY_SHARE = 6.0, 0.12
 """… and of the share that is set on another wave of the complex."""
 
 
+Part: TypeAlias = tuple[NDArray[np.float16], NDArray[np.float16], NDArray[np.int8], str, int]
+"""Windows, contexts, classes, record and copy of one lead."""
+
+
 @dataclass(slots=True)
 class Beats:
     """Beats of many records."""
@@ -46,7 +53,7 @@ class Beats:
     records: NDArray[np.str_]
     """Database and record of each beat, ``mitdb/101``."""
     copies: NDArray[np.int8]
-    """2 * copy + lead: 0 is the first lead without noise."""
+    """0 and 1 are the record's own leads, 2 and on mixtures of them with noise."""
 
     def folds(self, folds: int = 5) -> NDArray[np.int8]:
         """The fold of each beat: its record's."""
@@ -124,7 +131,7 @@ def disturbed(signal: NDArray[np.float32], ward: Ward) -> NDArray[np.float32]:
     out = signal.copy()
     for start in range(0, len(signal), MINUTE):
         part = signal[start : start + MINUTE]
-        if ward.rng.random() < 0.67:
+        if len(part) >= RATE_HZ and ward.rng.random() < 0.67:
             snr_db = float(ward.rng.uniform(LOWEST_DB, 30.0))
             kind = str(ward.rng.choice(["em", "ma", "bw"]))
             out[start : start + MINUTE], _noise = ward.mixed(part, snr_db, kind)
@@ -145,44 +152,96 @@ def tachycardia_beats(recording: Recording, signal: NDArray[np.float32]) -> Reco
     return replace(recording, beats=peaks, beat_kinds="V" * len(peaks))
 
 
-def make(data: Path, cache: Path, copies: int = 3, seed: int = 7) -> Beats:
-    """All beats of DS1 and svdb; ``copies`` of each, the first without added noise."""
-    rng = np.random.default_rng(seed)
-    ward = Ward(load(data, "nstdb", cache), rng)
-    parts = []
-    for database in ("mitdb", "svdb"):
-        for recording in load(data, database, cache):
-            if database == "mitdb" and recording.name not in DS1:
-                continue
-            for copy in range(copies):
-                for lead, signal in enumerate(recording.signals):
-                    if copy:
-                        signal = disturbed(signal, ward)
-                    windows, contexts, kinds = of_lead(signal, recording, rng)
-                    name = np.full(len(kinds), f"{database}/{recording.name}")
-                    tag = np.full(len(kinds), 2 * copy + lead, np.int8)
-                    parts.append((windows, contexts, kinds, name, tag))
-        print(database, "done", flush=True)
-    for recording in load(data, "vfdb", cache):
-        for copy in range(copies):
-            for lead, signal in enumerate(recording.signals):
-                told = tachycardia_beats(recording, signal)
-                if not len(told.beats):
-                    continue
-                if copy:
-                    signal = disturbed(signal, ward)
-                windows, contexts, kinds = of_lead(signal, told, rng)
-                name = np.full(len(kinds), f"vfdb/{recording.name}")
-                tag = np.full(len(kinds), 2 * copy + lead, np.int8)
-                parts.append((windows, contexts, kinds, name, tag))
-    return Beats(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+def another_lead(recording: Recording, rng: np.random.Generator) -> Recording:
+    """The patient seen by an electrode elsewhere, at another pace: one lead.
+
+    A mixture of the two leads at any angle is what a third one would show; all is played up to
+    15 % faster or slower.
+    """
+    leads = recording.signals
+    heights = np.array([max(50.0, qrs_height(lead)) for lead in leads])
+    angle = rng.uniform(0.0, 2 * np.pi)
+    shares = np.array([np.cos(angle), np.sin(angle)])[: len(leads)]
+    mixed = (shares / heights) @ leads * heights.mean()
+    pace = float(rng.uniform(0.87, 1.15))
+    samples = int(len(mixed) / pace)
+    mixed = np.interp(np.arange(samples) * pace, np.arange(len(mixed)), mixed)
+    beats = np.round(recording.beats / pace).astype(np.int64)
+    rhythm_starts = np.round(recording.rhythm_starts / pace).astype(np.int64)
+    inside = beats < samples
+    return replace(
+        recording,
+        signals=mixed[None].astype(np.float32),
+        rhythm_starts=rhythm_starts,
+        beats=beats[inside],
+        beat_kinds="".join(k for k, ok in zip(recording.beat_kinds, inside, strict=True) if ok),
+    )
 
 
-def cached(data: Path, cache: Path, copies: int = 3) -> Beats:
+def copies_of(recording: Recording, name: str, ward: Ward, copies: int) -> list[Part]:
+    """One record's beats: each lead as it was, then ``copies`` other leads of it, disturbed.
+
+    vfdb has no annotated beats: those of its tachycardias are found in each lead alone.
+    """
+    found = []
+    for tag in range(2 + copies):
+        if tag < 2 and tag >= len(recording.signals):
+            continue
+        if tag < 2:
+            seen = replace(recording, signals=recording.signals[tag : tag + 1])
+            seen = told(seen, name)
+        else:
+            seen = told(another_lead(recording, ward.rng), name)
+            seen = replace(seen, signals=disturbed(seen.signals[0], ward)[None])
+        if len(seen.beats):
+            windows, contexts, kinds = of_lead(seen.signals[0], seen, ward.rng)
+            found.append((windows, contexts, kinds, name, tag))
+    return found
+
+
+def told(seen: Recording, name: str) -> Recording:
+    """With its beats: vfdb's are found here."""
+    return tachycardia_beats(seen, seen.signals[0]) if name.startswith("vfdb") else seen
+
+
+def _job(job: tuple[Path, Path, str, str, int, int]) -> list[Part]:
+    data, cache, database, record, copies, seed = job
+    recording = next(r for r in load(data, database, cache) if r.name == record)
+    name = f"{database}/{record}"
+    ward = Ward(
+        load(data, "nstdb", cache), np.random.default_rng([seed, zlib.crc32(name.encode())])
+    )
+    return copies_of(recording, name, ward, copies)
+
+
+def make(data: Path, cache: Path, copies: int = 4, seed: int = 7, processes: int = 1) -> Beats:
+    """All beats of DS1, svdb and vfdb's tachycardias, with ``copies`` other leads of each record.
+
+    What is drawn for a record depends on its name alone, not on how many processes share it out.
+    """
+    jobs = [
+        (data, cache, database, recording.name, copies, seed)
+        for database in ("mitdb", "svdb", "vfdb")
+        for recording in load(data, database, cache)
+        if database != "mitdb" or recording.name in DS1
+    ]
+    with ProcessPoolExecutor(processes) as pool:
+        parts = [part for record in pool.map(_job, jobs) for part in record]
+    counts = [len(part[2]) for part in parts]
+    return Beats(
+        np.concatenate([part[0] for part in parts]),
+        np.concatenate([part[1] for part in parts]),
+        np.concatenate([part[2] for part in parts]),
+        np.repeat([part[3] for part in parts], counts),
+        np.repeat(np.array([part[4] for part in parts], np.int8), counts),
+    )
+
+
+def cached(data: Path, cache: Path, copies: int = 4, processes: int = 1) -> Beats:
     """``make``, kept in the cache folder."""
-    kept = cache / f"beats_v3_{copies}.npz"
+    kept = cache / f"beats_v4_{copies}.npz"
     if not kept.exists():
-        beats = make(data, cache, copies)
+        beats = make(data, cache, copies, processes=processes)
         part = kept.with_suffix(".part.npz")
         np.savez(part, **{name: getattr(beats, name) for name in Beats.__slots__})
         part.replace(kept)

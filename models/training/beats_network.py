@@ -9,10 +9,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.beat_features import FIGURES, WINDOW
+from models.beat_features import FIGURES, WINDOW, R
 
 CLIP = 3.0
 """Waves are in units of the dominant beat's height; a higher one is an artefact or a PVC."""
+
+
+BEFORE_QRS = R - 12
+"""Samples of the window before the complex, where a P wave stands."""
+P_FLOOR = 0.03
+"""P waves are shown in units of their own size, but for noise: of the beat's height."""
+P_CLIP = 4.0
 
 
 class BeatNet(nn.Module):
@@ -35,9 +42,21 @@ class BeatNet(nn.Module):
         )
         places = three * -(-WINDOW // 8)
         self.shape = nn.Sequential(nn.Dropout(dropout), nn.Linear(places, 48), nn.ReLU())
+        self.atria = nn.Sequential(
+            nn.Conv1d(3, 12, 9, 2, 4, bias=False),
+            nn.BatchNorm1d(12),
+            nn.ReLU(),
+            nn.Conv1d(12, 16, 7, 2, 3, bias=False),
+            nn.BatchNorm1d(16),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Dropout(dropout),
+            nn.Linear(16 * -(-BEFORE_QRS // 4), 24),
+            nn.ReLU(),
+        )
         self.figures = nn.Sequential(nn.Linear(FIGURES - 1, 48), nn.ReLU())
         self.both = nn.Sequential(
-            nn.Linear(96, 48), nn.ReLU(), nn.Dropout(dropout), nn.Linear(48, 5)
+            nn.Linear(120, 48), nn.ReLU(), nn.Dropout(dropout), nn.Linear(48, 5)
         )
 
     def forward(self, window: Tensor, context: Tensor) -> Tensor:
@@ -47,7 +66,17 @@ class BeatNet(nn.Module):
         usual = (context[:, FIGURES:] / scale).clamp(-CLIP, CLIP)
         waves = torch.stack([beat, usual, beat - usual], 1)
         told = self.figures(context[:, 1:FIGURES])
-        return self.both(torch.cat([self.shape(self.wave(waves)), told], 1))
+        parts = [self.shape(self.wave(waves)), self.atria(_before_qrs(beat, usual)), told]
+        return self.both(torch.cat(parts, 1))
+
+
+def _before_qrs(beat: Tensor, usual: Tensor) -> Tensor:
+    """What precedes the complex, of the beat and of the dominant one, and their difference."""
+    own, other = (wave[:, :BEFORE_QRS] for wave in (beat, usual))
+    own, other = (wave - wave.mean(1, keepdim=True) for wave in (own, other))
+    size = other.abs().mean(1, keepdim=True) + P_FLOOR
+    own, other = ((wave / size).clamp(-P_CLIP, P_CLIP) for wave in (own, other))
+    return torch.stack([own, other, own - other], 1)
 
 
 class CalibratedBeatNet(nn.Module):

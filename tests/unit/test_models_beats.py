@@ -6,15 +6,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="needs the training extra")
 pytest.importorskip("onnx", reason="needs the training extra")
 pytest.importorskip("wfdb", reason="needs the training extra")
 
-from models.beat_features import CONTEXT, FIGURES, WINDOW, R  # noqa: E402
+from models.beat_features import CONTEXT, FIGURES, WINDOW, R, deciles  # noqa: E402
 from models.runtime import OnnxBeats  # noqa: E402
 from models.training import beats as making  # noqa: E402
-from models.training.beats_data import Beats, decoys, of_lead, r_peaks  # noqa: E402
+from models.training.augment import Ward  # noqa: E402
+from models.training.beats_data import (  # noqa: E402
+    Beats,
+    Part,
+    another_lead,
+    copies_of,
+    decoys,
+    of_lead,
+    r_peaks,
+)
 from models.training.beats_network import BeatNet, CalibratedBeatNet  # noqa: E402
 from models.training.bundle import write_bundle  # noqa: E402
 from models.training.datasets import Recording  # noqa: E402
@@ -103,3 +114,47 @@ def test_the_int8_bundle_loads_and_says_nearly_what_the_network_said(tmp_path: P
         meant = net(*making.tensors(beats, which)).numpy()
     np.testing.assert_allclose(said.sum(1), 1.0, atol=1e-4)
     assert np.abs(said - meant).max() < 0.05
+
+
+def test_another_lead_keeps_beats_on_their_complexes() -> None:
+    signal, beats = drawn(60)
+    other = np.roll(signal, 3) * -0.4
+    kinds = ("NNV" * len(beats))[: len(beats)]
+    recording = Recording("101", np.stack([signal, other]), beats=beats, beat_kinds=kinds)
+    rng = np.random.default_rng(4)
+    for _ in range(8):
+        seen = another_lead(recording, rng)
+        assert seen.signals.shape[0] == 1
+        assert len(seen.beats) == len(seen.beat_kinds)
+        assert seen.beat_kinds == kinds[: len(seen.beats)]
+        assert np.abs(r_peaks(seen.signals[0], seen.beats) - seen.beats).max() <= 5
+        assert len(seen.signals[0]) / len(signal) == pytest.approx(
+            np.diff(seen.beats).mean() / 200, abs=0.02
+        )
+
+
+def test_a_records_copies_are_its_leads_and_mixtures_drawn_by_its_name() -> None:
+    signal, beats = drawn(200)
+    recording = Recording(
+        "101", np.stack([signal, signal]), beats=beats, beat_kinds="N" * len(beats)
+    )
+    noise = [Recording(kind, np.ones((2, 60_000), np.float32)) for kind in ("em", "ma", "bw")]
+
+    def made(seed: int) -> list[Part]:
+        ward = Ward(noise, np.random.default_rng(seed))
+        return copies_of(recording, "mitdb/101", ward, 2)
+
+    first, again = made(1), made(1)
+    assert [(name, tag) for *_, name, tag in first] == [("mitdb/101", tag) for tag in range(4)]
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a[0], b[0])
+    assert len(first[2][2]) != len(beats) or not np.array_equal(first[0][0], first[2][0])
+
+
+@given(rr=st.lists(st.floats(0.2, 2.5), min_size=8, max_size=40))
+def test_deciles_are_intervals_in_order(rr: list[float]) -> None:
+    found = deciles(rr)
+    assert found is not None
+    assert set(found) <= set(rr)
+    assert list(found) == sorted(found)
+    assert deciles(rr[:7]) is None
