@@ -18,10 +18,12 @@ import click
 if TYPE_CHECKING:
     from drivers.commands import Device
     from drivers.files import Record
+    from models.registry import Registry
 
 T = TypeVar("T")
 
 FEED = "/run/wardbeat/feed.sock"
+CONFIG = "/etc/wardbeat/unit.toml"
 LONG_RECORD_S = 120.0
 """Below this an analysis is over before a progress bar could be read."""
 
@@ -138,6 +140,7 @@ def _watch(
 @click.option("--unit", type=click.Choice(["mV", "uV", "V"]), help="Of a CSV that doesn't tell.")
 @click.option("--partial", is_flag=True, help="Read what is there of a truncated record.")
 @click.option("--rules-only", is_flag=True, help="Leave the networks out.")
+@click.option("--models", "folder", type=click.Path(path_type=Path), help="A unit's models folder.")
 def analyze(
     records: tuple[str, ...],
     out: Path,
@@ -146,6 +149,7 @@ def analyze(
     unit: str | None,
     partial: bool,
     rules_only: bool,
+    folder: Path | None,
 ) -> None:
     """Analyse recordings through the very chain that runs at the bed.
 
@@ -155,7 +159,7 @@ def analyze(
     from agent.networks import Networks, load
     from drivers.files import RecordError, open_record
 
-    networks = Networks() if rules_only else load()
+    networks = Networks() if rules_only else load(_registry(None, folder) if folder else None)
     for line in networks.refused:
         click.echo(f"wardbeat: {line}; rules judge in its place", err=True)
     failed = 0
@@ -194,31 +198,139 @@ def _analyse_one(record: Record, networks: object, out: Path) -> None:
 
 @main.group()
 def models() -> None:
-    """The networks: which there are, which are in use."""
+    """The networks: which there are, which are in use; install, promote, take back, try out."""
+
+
+def _registry_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Which unit's networks: its configuration, or the folder alone."""
+    for option in (
+        click.option("--config", type=click.Path(path_type=Path), help=f"unit.toml; else {CONFIG}"),
+        click.option("--folder", type=click.Path(path_type=Path), help="The models folder itself."),
+    ):
+        command = option(command)
+    return command
+
+
+def _registry(config: Path | None, folder: Path | None) -> Registry:
+    """The registry the options name; without any, the shipped networks."""
+    from agent.config import ConfigError, load
+    from models.registry import Registry
+
+    if config is None and folder is None and Path(CONFIG).is_file():
+        config = Path(CONFIG)
+    if config is None:
+        return Registry(folder)
+    try:
+        known = load(config).registry()
+    except ConfigError as error:
+        _stop(str(error))
+    return known if folder is None else Registry(folder, known.trust)
+
+
+def _models_work(work: Callable[..., None], *arguments: Any) -> None:
+    """Do it; its faults as one line."""
+    from models.commands import Fault
+
+    try:
+        work(*arguments, click.echo)
+    except Fault as error:
+        _stop(str(error))
 
 
 @models.command("list")
-def models_list() -> None:
-    """List the bundles; * marks the one in use."""
-    from models.registry import listing
+@_registry_options
+def models_list(config: Path | None, folder: Path | None) -> None:
+    """List the bundles; * marks the one in use, ~ the one tried in its shadow."""
+    from models import commands
 
-    for bundle in listing():
-        mark = "*" if bundle.in_use else " "
-        state = bundle.card.sha256[:16] if bundle.card is not None else f"refused: {bundle.refused}"
-        click.echo(f"{mark} {bundle.name:10} {bundle.version:10} {state}  {bundle.path}")
+    _models_work(commands.list_bundles, _registry(config, folder))
+
+
+@models.command("show")
+@click.argument("name")
+@click.argument("version", required=False)
+@_registry_options
+def models_show(name: str, version: str | None, config: Path | None, folder: Path | None) -> None:
+    """Show the card of a bundle (without VERSION: the one in use) and who changed what."""
+    from models import commands
+
+    _models_work(commands.show, _registry(config, folder), name, version)
 
 
 @models.command("verify")
 @click.argument("bundle", type=click.Path(path_type=Path))
-def models_verify(bundle: Path) -> None:
-    """Check a bundle's hash and input contract."""
-    from models.registry import ModelRefused, verify
+@_registry_options
+def models_verify(bundle: Path, config: Path | None, folder: Path | None) -> None:
+    """Check a bundle folder: hash, input contract, signature, and that the graph runs."""
+    from models import commands
 
-    try:
-        card = verify(bundle)
-    except ModelRefused as error:
-        _stop(str(error))
-    click.echo(f"{card.name} {card.version}: fits")
+    _models_work(commands.verify, _registry(config, folder), bundle)
+
+
+@models.command("install")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@_registry_options
+def models_install(bundle: Path, config: Path | None, folder: Path | None) -> None:
+    """Add a bundle (folder, .zip or .tar.gz) to the unit; `promote` then uses it."""
+    from models import commands
+
+    _models_work(commands.install, _registry(config, folder), bundle)
+
+
+@models.command("promote")
+@click.argument("name")
+@click.argument("version")
+@_registry_options
+def models_promote(name: str, version: str, config: Path | None, folder: Path | None) -> None:
+    """Use this version; a running unit takes it up within seconds, without losing a sample."""
+    from models import commands
+
+    _models_work(commands.promote, _registry(config, folder), name, version)
+
+
+@models.command("rollback")
+@click.argument("name")
+@_registry_options
+def models_rollback(name: str, config: Path | None, folder: Path | None) -> None:
+    """Go back to what ran before the last promote."""
+    from models import commands
+
+    _models_work(commands.rollback, _registry(config, folder), name)
+
+
+@models.command("shadow")
+@click.argument("name")
+@click.argument("version", required=False)
+@click.option("--off", is_flag=True, help="End the trial.")
+@_registry_options
+def models_shadow(
+    name: str, version: str | None, off: bool, config: Path | None, folder: Path | None
+) -> None:
+    """Run VERSION beside the one in use: it raises no alarm, its disagreements are stored."""
+    from models import commands
+
+    if off == (version is not None):
+        _stop("give a VERSION to try, or --off to end the trial")
+    _models_work(commands.shadow, _registry(config, folder), name, version or "")
+
+
+@models.command("keygen")
+@click.argument("key", type=click.Path(path_type=Path))
+def models_keygen(key: Path) -> None:
+    """Make a private key to sign bundles with, and print its public half."""
+    from models import commands
+
+    _models_work(commands.keygen, key)
+
+
+@models.command("sign")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--key", type=click.Path(path_type=Path), required=True, help="Of `keygen`.")
+def models_sign(bundle: Path, key: Path) -> None:
+    """Sign a bundle folder: writes card.sig beside its card."""
+    from models import commands
+
+    _models_work(commands.sign_bundle, bundle, key)
 
 
 @main.group()

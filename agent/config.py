@@ -16,6 +16,8 @@ from msgspec import Meta
 
 from agent.alarms.catalogue import UnknownAlarmError, configured
 from agent.rhythm.limits import RhythmLimits
+from models.registry import Registry
+from models.signing import Trust
 from sync.settings import BrokerSettings
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
@@ -87,6 +89,22 @@ class StoreSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_free_mb: Annotated[float, Meta(ge=0)] = 256.0
 
 
+class ModelsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[models]``: where networks are installed, and whose are accepted."""
+
+    folder: str = ""
+    """Empty: ``models`` in the unit's data folder."""
+    require_signed: bool = False
+    trusted_keys: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.trust()
+
+    def trust(self) -> Trust:
+        """As the registry asks it; ValueError names what is wrong."""
+        return Trust(self.require_signed, self.trusted_keys)
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -95,6 +113,12 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sync: BrokerSettings | None = None
     alarms: AlarmsSection = AlarmsSection()
     store: StoreSection = StoreSection()
+    models: ModelsSection = ModelsSection()
+
+    def registry(self) -> Registry:
+        """The networks of this unit: shipped, and installed in its folder."""
+        folder = self.models.folder or str(Path(self.unit.data_dir) / "models")
+        return Registry(Path(folder), self.models.trust())
 
     def __post_init__(self) -> None:
         names = [bed.name for bed in self.bed]
@@ -154,4 +178,5 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "sync": BrokerSettings,
     "alarms": AlarmsSection,
     "store": StoreSection,
+    "models": ModelsSection,
 }

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
-from models import registry
 from models.inference import BeatNetwork, ModelId, QualityNetwork, RhythmNetwork
-from models.registry import ModelRefused
+from models.registry import NAMES, ModelRefused, Registry
 
 log = logging.getLogger(__name__)
-
-NetworkT = TypeVar("NetworkT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +30,71 @@ class Networks:
         return tuple(network.model for network in loaded if network is not None)
 
 
-def load() -> Networks:
-    """Load all bundles in use; a refused one is told of and left out, never a reason to stop."""
+def load(registry: Registry | None = None, running: Networks | None = None) -> Networks:
+    """Load what is in use; a refused bundle is told of, never a reason to stop.
+
+    In its place runs what runs already (``running``), else the last good one, else a shipped
+    one, else rules. A network of ``running`` that is still the one in use is kept as it is.
+    """
+    registry = registry or Registry()
     refused: list[str] = []
+    loaded = {name: _load(registry, name, getattr(running, name, None), refused) for name in NAMES}
+    for line in refused:
+        log.error("%s", line)
+    return Networks(**loaded, refused=tuple(refused))
 
-    def attempt(loader: Callable[[], NetworkT]) -> NetworkT | None:
+
+def _load(registry: Registry, name: str, running: Any, refused: list[str]) -> Any:
+    try:
+        missing = registry.missing(name)
+        candidates = registry.candidates(name)
+    except ModelRefused as error:
+        refused.append(str(error))
+        if running is not None:
+            return running
+        registry = replace(registry, folder=None)
+        missing, candidates = "", registry.candidates(name)
+    if missing:
+        refused.append(missing)
+    elif not candidates:
+        # Rules name the beats until a beat network is there: its absence is no fault.
+        if name != "beats" and running is None:
+            refused.append(f"{registry.shipped}: no bundle named '{name}'; install one")
+        return running
+    if missing and running is not None:
+        return running
+    for path in candidates:
+        network = _attempt(registry, path, running, refused)
+        if network is not None:
+            return network
+        if running is not None:
+            return running
+    return None
+
+
+def _attempt(registry: Registry, path: Path, running: Any, refused: list[str]) -> Any:
+    try:
+        card = registry.verify(path)
+        if running is not None and running.model == ModelId(card.name, card.version, card.sha256):
+            return running
+        return registry.load(path)
+    except ModelRefused as error:
+        refused.append(str(error))
+        return None
+
+
+def load_candidates(registry: Registry, running: Networks) -> tuple[Networks | None, list[str]]:
+    """The networks with the candidates of the shadow in their places; None without a candidate.
+
+    Also returned: a line for each candidate that was refused.
+    """
+    refused: list[str] = []
+    found: dict[str, Any] = {}
+    for name in NAMES:
         try:
-            return loader()
+            path = registry.shadow(name)
+            if path is not None:
+                found[name] = registry.load(path)
         except ModelRefused as error:
-            log.error("%s", error)
             refused.append(str(error))
-            return None
-
-    # Rules name the beats until a beat network is shipped: its absence is no fault.
-    has_beats = (registry.BUNDLES / "beats").is_dir()
-    return Networks(
-        quality=attempt(registry.load_quality),
-        rhythm=attempt(registry.load_rhythm),
-        beats=attempt(registry.load_beats) if has_beats else None,
-        refused=tuple(refused),
-    )
+    return (replace(running, **found, refused=()) if found else None), refused

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from models.preprocess import PASS_BAND_HZ, RATE_HZ
+from models.signing import SigningError, Trust, signer_of
 
 CARD_FILE = "card.toml"
 MODEL_FILE = "model.onnx"
@@ -48,13 +49,31 @@ class Card:
     metrics: Mapping[str, Any]
 
 
-def read_card(bundle: Path) -> Card:
-    """Read ``bundle/card.toml``; :class:`ModelRefused` when it is missing or malformed."""
+def read_card(bundle: Path, trust: Trust | None = None) -> Card:
+    """Read ``bundle/card.toml``; :class:`ModelRefused` when it is missing or malformed.
+
+    With ``trust`` also when the signature of these very bytes is not as it asks.
+    """
     path = bundle / CARD_FILE
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        written = path.read_bytes()
     except OSError as error:
         raise ModelRefused(f"{path}: card not readable ({error.strerror})") from error
+    card = parse_card(written, path)
+    if (card.name, card.version) != (bundle.parent.name, bundle.name):
+        raise ModelRefused(f"{path}: is the card of {card.name}/{card.version}")
+    if trust is not None:
+        try:
+            signer_of(bundle, written, trust)
+        except SigningError as error:
+            raise ModelRefused(str(error)) from error
+    return card
+
+
+def parse_card(written: bytes, path: Path) -> Card:
+    """The card in the bytes of ``path``; :class:`ModelRefused` when they are malformed."""
+    try:
+        raw = tomllib.loads(written.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ModelRefused(f"{path}: not a TOML card ({error})") from error
     for key in _TEXTS:
@@ -65,21 +84,19 @@ def read_card(bundle: Path) -> Card:
             raise ModelRefused(f"{path}: table [{key}] is missing")
     if not VERSION.fullmatch(raw["version"]):
         raise ModelRefused(f"{path}: version {raw['version']!r} is not of the form 1.2.3")
-    if (raw["name"], raw["version"]) != (bundle.parent.name, bundle.name):
-        raise ModelRefused(f"{path}: is the card of {raw['name']}/{raw['version']}")
     return Card(
         *(raw[key] for key in _TEXTS),
         *(MappingProxyType(raw[key]) for key in _TABLES),
     )
 
 
-def verified_model(bundle: Path) -> tuple[Card, bytes]:
+def verified_model(bundle: Path, trust: Trust | None = None) -> tuple[Card, bytes]:
     """The card and the very bytes of the network that were hashed and found to fit it.
 
     The bytes are handed on, so nothing can change the file between check and use.
-    Raises :class:`ModelRefused` when hash or input contract do not fit.
+    Raises :class:`ModelRefused` when hash, input contract or signature do not fit.
     """
-    card = read_card(bundle)
+    card = read_card(bundle, trust)
     path = bundle / MODEL_FILE
     try:
         content = path.read_bytes()

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.beat_features import CONTEXT
 from models.card import Card, ModelRefused, verified_model
 from models.inference import (
     BeatProbabilities,
@@ -22,6 +23,7 @@ from models.inference import (
     Signal,
 )
 from models.preprocess import RATE_HZ
+from models.signing import Trust
 
 RHYTHM_CLASSES = ("normal", "af", "other", "vt", "vf")
 BEAT_CLASSES = ("n", "s", "v", "f", "q")
@@ -32,8 +34,8 @@ _State = tuple[NDArray[np.float32], ...]
 class _Graph:
     """An ONNX graph in an onnxruntime session, its bundle verified."""
 
-    def __init__(self, bundle: Path) -> None:
-        self.card, content = verified_model(bundle)
+    def __init__(self, bundle: Path, trust: Trust | None) -> None:
+        self.card, content = verified_model(bundle, trust)
         self.bundle = bundle
         self.model = ModelId(self.card.name, self.card.version, self.card.sha256)
         self._session = _open_session(bundle, content)
@@ -91,8 +93,8 @@ def _clean(signal: Signal) -> Signal:
 class OnnxQuality:
     """Stage 1. Graph: ``signal`` (1, n), n from 250 to context → ``p_usable`` (one value)."""
 
-    def __init__(self, bundle: Path) -> None:
-        self._graph = _Graph(bundle)
+    def __init__(self, bundle: Path, trust: Trust | None = None) -> None:
+        self._graph = _Graph(bundle, trust)
         self._graph.want(["signal"], ["p_usable"])
         self.model = self._graph.model
         self.card: Card = self._graph.card
@@ -110,8 +112,8 @@ class OnnxQuality:
 class OnnxRhythm:
     """Stage 2. Graph: ``second`` (1, 250) and states → ``probabilities`` (1, 5) and states."""
 
-    def __init__(self, bundle: Path) -> None:
-        self._graph = _Graph(bundle)
+    def __init__(self, bundle: Path, trust: Trust | None = None) -> None:
+        self._graph = _Graph(bundle, trust)
         self._graph.want(["second"], ["probabilities"])
         self.model = self._graph.model
         self.card: Card = self._graph.card
@@ -151,8 +153,8 @@ class OnnxRhythm:
 class OnnxBeats:
     """Beat names. Graph: ``window`` (1, n) and ``timing`` (1, k) → ``probabilities`` (1, 5)."""
 
-    def __init__(self, bundle: Path) -> None:
-        self._graph = _Graph(bundle)
+    def __init__(self, bundle: Path, trust: Trust | None = None) -> None:
+        self._graph = _Graph(bundle, trust)
         self._graph.want(["window", "timing"], ["probabilities"])
         self.model = self._graph.model
         self.card: Card = self._graph.card
@@ -161,6 +163,10 @@ class OnnxBeats:
         self.before_s = self._graph.seconds("before_s")
         self.after_s = self._graph.seconds("after_s")
         self._length = round((self.before_s + self.after_s) * RATE_HZ)
+        offered = self._graph.inputs["timing"][-1:]
+        if offered != [CONTEXT] and all(isinstance(size, int) for size in offered):
+            raise self._graph.refuse(f"its 'timing' has {offered} values, the chain's {CONTEXT}")
+        self.timing_length = CONTEXT
 
     def classify(self, window: Signal, timing: NDArray[np.float32]) -> BeatProbabilities:
         """See :class:`models.inference.BeatNetwork`; ValueError on a window of other length."""
