@@ -30,6 +30,7 @@ from drivers.samples import DriverError
 from drivers.source import EcgSource
 
 TICK_S = 0.032
+OTHER_LEAD = 0x0101
 
 
 class Place(Protocol):
@@ -126,11 +127,13 @@ class Monitor:
         source: EcgSource,
         *,
         restart: bool = False,
+        switch_after_s: float = math.inf,
         labels: bool = False,
         log: BinaryIO | None = None,
     ) -> None:
         self._place, self._device, self._source = place, device, source
         self._restart, self._labels, self._log = restart, labels, log
+        self._switch_after_s = switch_after_s
         self._away = self._ended = False
         self._label = ""
 
@@ -148,6 +151,8 @@ class Monitor:
                     self._come_or_go(there)
                 for message in self._place.read(TICK_S):
                     self._place.write(self._device.receive(message))
+                if time.monotonic() - begun >= self._switch_after_s:
+                    self._device.codes = [OTHER_LEAD] * len(self._device.codes)
                 due = int((time.monotonic() - begun) * self._device.rate_hz)
                 while played < due:
                     played += self._play(due - played, played)
@@ -197,6 +202,13 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--scenario", default="default", help="which of the built-in scenarios")
     parser.add_argument("--seed", type=int, default=0, help="of the generator")
     parser.add_argument("--restart", action="store_true", help="USR2 switches it on anew")
+    parser.add_argument(
+        "--switch-lead-after",
+        type=float,
+        default=math.inf,
+        metavar="SECONDS",
+        help="then its user chooses lead I",
+    )
     parser.add_argument("--stop-after", type=float, default=math.inf, metavar="SECONDS")
     parser.add_argument("--log-counts", type=Path, metavar="FILE", help="lead 1, int32 LE")
     parser.add_argument("--labels", action="store_true", help="print changes of the source's label")
@@ -221,7 +233,13 @@ def main(argv: list[str]) -> int:
             log = stack.enter_context(chosen.log_counts.open("wb")) if chosen.log_counts else None
             device = EmulatedIntelliVue(source.lead_names)
             monitor = Monitor(
-                place, device, source, restart=chosen.restart, labels=chosen.labels, log=log
+                place,
+                device,
+                source,
+                restart=chosen.restart,
+                switch_after_s=chosen.switch_lead_after,
+                labels=chosen.labels,
+                log=log,
             )
             monitor.run(chosen.stop_after)
     except (DriverError, OSError, ValueError) as fault:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Iterator
@@ -55,6 +56,36 @@ def test_silence_is_an_alarm_and_a_monitor_that_restarts_is_read_again(
         process.stop()
     (device,) = {row[0] for row in unit.rows("SELECT device FROM streams")}
     assert device == "Philips M8000 (demo)"
+
+
+def test_another_lead_chosen_at_the_monitor_is_another_stream(tmp_path: Path) -> None:
+    monitor = EmulatedMonitor(tmp_path, "--switch-lead-after", "15")
+    unit = Unit(tmp_path, driver="intellivue", address=monitor.address)
+    process = unit.start()
+    try:
+        wait_for("a heart rate", lambda: rates(unit))
+        wait_for("the other stream", lambda: len(leads(unit)) > 1)
+        before = len(rates(unit))
+        wait_for("the heart rate on the other lead", lambda: len(rates(unit)) > before + 4)
+        assert process.running()
+        told = process.said()
+    finally:
+        process.stop()
+        monitor.stop()
+    assert leads(unit) == ["II", "I"]
+    assert "Traceback" not in told
+    counts = unit.rows(
+        "SELECT count(*) FROM beats JOIN streams ON streams.number = beats.stream"
+        " GROUP BY streams.number ORDER BY streams.number"
+    )
+    assert len(counts) == 2
+    assert all(count > 2 for (count,) in counts)
+
+
+def leads(unit: Unit) -> list[str]:
+    """First lead of each stream."""
+    rows = unit.rows("SELECT leads FROM streams ORDER BY number")
+    return [json.loads(row[0])[0]["name"] for row in rows]
 
 
 def rates(unit: Unit) -> list[float]:
