@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -61,7 +62,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """How one kind is known on a serial port."""
+    """How one kind is known on a serial port; a driver's module may have one as ``SIGNATURE``."""
 
     kind: str
     bauds: tuple[int, ...]
@@ -151,8 +152,13 @@ def judge(data: bytes, baud: int) -> list[Verdict]:
 
 
 def _signatures() -> tuple[Signature, ...]:
+    """Those here, and ``SIGNATURE`` of each other driver's module that has one."""
     known = catalogue.names()
-    return tuple(signature for signature in SIGNATURES if signature.kind in known)
+    here = [signature for signature in SIGNATURES if signature.kind in known]
+    kinds = {signature.kind for signature in here}
+    modules = [module for kind, (module, _) in catalogue.KINDS.items() if kind not in kinds]
+    others = (getattr(importlib.import_module(module), "SIGNATURE", None) for module in modules)
+    return (*here, *(other for other in others if isinstance(other, Signature)))
 
 
 def bauds() -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from drivers.decoders.cyton import PACKET_BYTES
 from drivers.decoders.intellivue_mib import frame
 from drivers.emulated.cyton import EmulatedCyton
 from drivers.emulated.olimex import EmulatedOlimex
-from drivers.probe import SIGNATURES, bauds, judge
+from drivers.probe import SIGNATURES, Match, Signature, bauds, judge
 from drivers.samples import (
     BatteryReading,
     DeviceAlarm,
@@ -115,6 +115,17 @@ def test_noise_and_little_are_nothing_sure() -> None:
     one = judge(packets("cyton", 40)[: 3 * PACKET_BYTES], 115200)
     assert all(verdict.how_sure == "possible" for verdict in one)
     assert {signature.kind for signature in SIGNATURES} <= set(catalogue.names())
+
+
+def test_a_driver_may_bring_its_own_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    def judge_it(data: bytes) -> Match:
+        return Match(1.0 if data.startswith(b"strap") else 0.0, 50)
+
+    signature = Signature("heart_rate", (4800,), judge_it)
+    monkeypatch.setattr("drivers.heart_rate.SIGNATURE", signature, raising=False)
+    assert 4800 in bauds()
+    (verdict,) = judge(b"strap speaking", 4800)
+    assert (verdict.kind, verdict.how_sure) == ("heart_rate", "sure")
 
 
 def test_options_are_those_of_a_configuration() -> None:
