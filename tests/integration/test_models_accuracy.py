@@ -6,15 +6,21 @@ of runtime, preprocessing or bundle, and the full figures stand in each card.
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from agent.analyze import analyse, report
+from agent.chain import Chain
 from agent.networks import load as load_networks
+from agent.rhythm.limits import RhythmLimits
+from agent.rhythm.types import Beat
+from agent.scoring import Confusion, compare_beats, reference_beats
 from drivers.files import open_record
+from drivers.files.annotations import read_annotations
+from drivers.samples import SampleBlock, StreamInfo
 from models.registry import load_quality, load_rhythm
 from models.training import datasets, layout
 from models.training.measure import confidence_error, stream_quality, stream_rhythm
@@ -98,3 +104,27 @@ def test_normal_rhythm_raises_no_lethal_alarm(shared: Path) -> None:
         p = stream_rhythm(RHYTHM, part)
         assert not runs(p[:, 4] >= 0.5, 3), name
         assert not runs(p[:, 3] >= 0.5, 3), name
+
+
+def test_beats_of_a_bigeminal_record_are_named_by_the_network(shared: Path) -> None:
+    """Ten minutes of 119 and 208, which the network was trained on: guards the way to it."""
+    networks = replace(load_networks(), quality=None, rhythm=None)
+    pooled = Confusion({})
+    for name in ("119", "208"):
+        path = shared / "data" / "mitdb" / name
+        with open_record(path) as record:
+            counts = record.read(0, 600 * 360).counts[:, :1]
+            info = StreamInfo("file", name, record.rate_hz, record.leads[:1])
+        chain = Chain(info, RhythmLimits(), networks)
+        steps = chain.push(SampleBlock(0, counts, 0, info.rate_hz))
+        beats = [e for step in steps for e in step.events if isinstance(e, Beat)]
+        assert {beat.judged_by for beat in beats} <= {str(networks.beats.model), "rules"}
+        marks = [m for m in read_annotations(path.with_suffix(".atr")) if m.sample < 599 * 360]
+        reference = reference_beats([m.sample for m in marks], [m.symbol for m in marks], 360.0)
+        said = [(b.time_s, b.kind.value) for b in beats if b.time_s < 599]
+        confusion, _ = compare_beats(reference, [t for t, _ in said], [kind for _, kind in said])
+        pooled += confusion
+    veb = pooled.of_class("V")
+    assert veb.found + veb.missed > 300
+    assert veb.sensitivity >= 0.97
+    assert veb.predictivity >= 0.97
