@@ -24,7 +24,7 @@ _LONGEST_RR_S = 3.0
 _USUAL_RR_S = 0.8
 _LATE = 600
 """Samples back to which the cycle before is looked up."""
-CONTEXT = 25
+CONTEXT = 36
 PROFILE = 22
 SNIPPET = 25
 FEATURES = CONTEXT + PROFILE + SNIPPET
@@ -56,6 +56,12 @@ class Levels:
     rejected: float = 0.0
     """Usual height of what was no QRS."""
     slope: float = 0.0
+    swing: float = 0.0
+    """Usual height of the wave itself, top to bottom, within 48 ms of a QRS."""
+    passed_height: float = 0.0
+    passed_slope: float = 0.0
+    passed_at: int | None = None
+    """The highest candidate since the latest QRS that was called none, and where it stands."""
     doubt: float = 0.0
     """Running chance of error of the decisions (the smaller of p and 1 - p)."""
     template: NDArray[np.float64] | None = None
@@ -78,11 +84,16 @@ class Levels:
         self.heights = [*self.heights[-KEPT + 1 :], min(height, 2.5 * self.height)]
         few = max(4 - len(self.heights), 0)
         self.height = _median([*self.heights, *[self.start_height] * few])
+        swing = swing_of(signals, position)
         self.slope = slope if not self.slope else self.slope + 0.2 * (slope - self.slope)
+        self.swing = swing if not self.swing else self.swing + 0.2 * (swing - self.swing)
+        self.passed_height, self.passed_slope, self.passed_at = 0.0, 0.0, None
         self._learn(_around(signals, position, _TEMPLATE_HALF))
 
-    def reject(self, height: float) -> None:
-        """A candidate of this height was no QRS."""
+    def reject(self, at: int, height: float, slope: float) -> None:
+        """The candidate at sample ``at``, of this height and slope, was no QRS."""
+        if height > self.passed_height:
+            self.passed_height, self.passed_slope, self.passed_at = height, slope, at
         self.rejected += 0.125 * (min(height, 2 * self.height) - self.rejected)
 
     def decided(self, p: float) -> None:
@@ -112,6 +123,12 @@ def slope_of(signals: FrontEnd, at: int) -> float:
     return float(np.abs(near[4:] - near[:-4]).max())
 
 
+def swing_of(signals: FrontEnd, position: int) -> float:
+    """Top to bottom of the wave within 48 ms."""
+    near = signals.wave[position - 12 : position + 13]
+    return float(near.max() - near.min())
+
+
 def features(signals: FrontEnd, levels: Levels, at: int, slope: float) -> NDArray[np.float64]:
     """All features of the candidate at sample ``at``, shape (FEATURES,)."""
     position = at - signals.base
@@ -136,12 +153,49 @@ def features(signals: FrontEnd, levels: Levels, at: int, slope: float) -> NDArra
         share(slope, height),
         share(slope, levels.slope) if levels.slope else 0.5,
         levels.doubt * 4,
+        *_around_it(signals, levels, position, height, slope),
+        *_passed(levels, at, height, slope),
         *_timing(levels, at),
         _cycle_before(signals, levels, at, height),
         *_likeness(signals, levels, position),
     ]
     profile = envelope[position - 200 : position + 20].reshape(PROFILE, 10).max(axis=1)
     return np.concatenate([context, profile / (profile + height), _snippet(signals, position)])
+
+
+def _around_it(
+    signals: FrontEnd, levels: Levels, position: int, height: float, slope: float
+) -> tuple[float, ...]:
+    """Size of the wave, and what comes before and after the complex: a P wave has a QRS after it.
+
+    The envelope is known to 26 samples after the candidate, the wave to 40.
+    """
+    swing = swing_of(signals, position)
+    near = signals.wave[position - 60 : position + 40]
+    steps = np.abs(near[4:] - near[:-4])
+    wide = signals.wave[position - 30 : position + 31]
+    return (
+        share(swing, levels.swing) if levels.swing else 0.5,
+        share(swing, height),
+        share(float(wide.max() - wide.min()), swing),
+        share(height, float(signals.envelope[position + 18 : position + 26].max())),
+        share(slope, float(steps[74:].max())),
+        share(slope, float(steps[86:].max())),
+        share(slope, float(steps[:40].max())),
+    )
+
+
+def _passed(levels: Levels, at: int, height: float, slope: float) -> tuple[float, ...]:
+    """Against the highest wave since the latest QRS that was called none: it may have been one."""
+    if levels.passed_at is None or levels.last is None:
+        return 1.0, 1.0, 1.0, 0.0
+    after = levels.passed_at - levels.last
+    return (
+        share(height, levels.passed_height),
+        share(slope, levels.passed_slope),
+        (at - levels.passed_at) / (at - levels.last),
+        after / (after + levels.usual_rr_s * RATE_HZ),
+    )
 
 
 def _timing(levels: Levels, at: int) -> tuple[float, ...]:

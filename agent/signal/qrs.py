@@ -75,7 +75,7 @@ class QrsDetector:
         if self._last_end is None or index - self._last_end > _FORGOTTEN:
             self._levels = None
         if self._levels is not None:
-            self._levels.last = self._levels.before = None
+            self._levels.last = self._levels.before = self._levels.passed_at = None
         self._origin = index
 
     @property
@@ -132,7 +132,7 @@ class QrsDetector:
         p = 1.0 / (1.0 + math.exp(-min(max(logit, -30.0), 30.0)))
         levels.decided(p)
         if p <= THRESHOLD:
-            levels.reject(height)
+            levels.reject(at, height, slope)
             return Found(decided, p, False)
         levels.accept(at, self._signals, slope)
         peak, amplitude = self._r_peak(position)
