@@ -67,6 +67,7 @@ class Services:
     store: Store
     outlets: Outlets
     networks: Networks
+    """Those of the start; ``Bed.use_networks`` brings later ones."""
     catalogue: Mapping[str, Definition]
     new_id: Callable[[], str]
     audio_pause_max_s: float
@@ -81,6 +82,7 @@ class Bed:
         self._clock = services.clock
         self._store = services.store
         self._outlets = services.outlets
+        self._networks = services.networks
         now_ns = self._clock.monotonic_ns()
         self.status = BedStatus(
             unit=self._outlets.unit_name,
@@ -192,6 +194,12 @@ class Bed:
             self._chain.set_limits(limits)
         self.publish_state()
 
+    def use_networks(self, networks: Networks) -> None:
+        """Other networks judge from the next block on; nothing of the stream is lost."""
+        self._networks = networks
+        if self._chain is not None and not self._chain.use(networks):
+            self._chain = self._new_chain()
+
     @property
     def alarm_lock(self) -> asyncio.Lock:
         """Held while alarms change, so that changes are stored in the order they happened."""
@@ -226,7 +234,7 @@ class Bed:
         info = self.status.info
         if info is None or not info.leads:
             return None
-        return Chain(info, self.status.limits, self._services.networks)
+        return Chain(info, self.status.limits, self._networks)
 
     async def _samples(self, block: SampleBlock, now_ns: int) -> None:
         info = self.status.info
@@ -341,7 +349,7 @@ class Bed:
             bed=self.name,
             start=self._clock.utc_ns(self._minute_began_ns),
             duration_s=length_ns / 1e9,
-            models=model_infos(self._services.networks),
+            models=model_infos(self._networks),
             **self._minute.figures(),
         )
         self._minute, self._minute_began_ns = Minute(), now_ns

@@ -13,6 +13,7 @@ from agent.rhythm.limits import RhythmLimits
 from agent.rhythm.types import RhythmEvent
 from agent.signal.chain import SignalChain
 from agent.signal.types import Hop
+from agent.slots import Slots
 from drivers.samples import Gap, SampleBlock, StreamInfo
 from models.inference import RhythmProbabilities
 
@@ -31,8 +32,9 @@ class Chain:
     """Signal chain and rhythm analysis of one stream."""
 
     def __init__(self, info: StreamInfo, limits: RhythmLimits, networks: Networks) -> None:
-        self._signal = SignalChain(info, networks.quality)
-        self._rhythm = RhythmAnalyser(limits, networks.rhythm, networks.beats)
+        self._slots = Slots(networks)
+        self._signal = SignalChain(info, self._slots.quality)
+        self._rhythm = RhythmAnalyser(limits, self._slots.rhythm, self._slots.beats)
 
     @property
     def lead_in_use(self) -> int:
@@ -46,6 +48,10 @@ class Chain:
     def set_limits(self, limits: RhythmLimits) -> None:
         """Alarm limits from now on."""
         self._rhythm.set_limits(limits)
+
+    def use(self, networks: Networks) -> bool:
+        """Other networks from the next push on; False where the chain must be begun anew."""
+        return self._slots.fill(networks)
 
     def flush(self) -> tuple[list[Step], list[RhythmEvent]]:
         """The end of a record: the remaining hops, and what the analysis then concludes."""

@@ -22,6 +22,7 @@ from agent.bed_messages import model_infos
 from agent.clock import UnitClock, boot_id
 from agent.config import Config, load
 from agent.feed import FeedServer
+from agent.model_watch import ModelWatch
 from agent.networks import Networks
 from agent.networks import load as load_networks
 from agent.outlets import Outlets
@@ -75,7 +76,7 @@ class Unit:
     async def run(self) -> None:
         """Start everything, serve until told to stop, stop everything."""
         config = self._config
-        self._networks = load_networks()
+        self._networks = load_networks(config.registry())
         stamper = Stamper(new_id(), self._clock, new_id, trust_clock=config.unit.trust_clock)
         self._stamper = stamper
         store = self._open_store()
@@ -103,7 +104,12 @@ class Unit:
         self._make_beds(store)
         made = [(bed, self._driver(bed)) for bed in self._beds.values()]
         self._desk = CommandDesk(self._beds, store, self._outlets, self._clock)
-        jobs: dict[str, Callable[[], Awaitable[None]]] = {"feed": feed.run, "health": self._health}
+        watch = ModelWatch(self._config.registry(), self._networks, self._use_networks)
+        jobs: dict[str, Callable[[], Awaitable[None]]] = {
+            "feed": feed.run,
+            "health": self._health,
+            "models": watch.run,
+        }
         self._add_publisher(store, jobs)
         for bed, driver in made:
             await bed.restore()
@@ -158,6 +164,26 @@ class Unit:
     async def _report_start(self) -> None:
         for line in self._networks.refused:
             await self._tell_all(Condition("model_refused", True, self._since_ns, detail=line))
+
+    async def _use_networks(self, networks: Networks, by: str) -> None:
+        """Let other networks judge from now on; note it, and tell screens and centre."""
+        before, self._networks = self._networks, networks
+        for bed in self._beds.values():
+            bed.use_networks(networks)
+        self._outlets.unit(self._state())
+        refused = "; ".join(networks.refused)
+        condition = Condition("model_refused", bool(refused), self._clock.utc_ns(), detail=refused)
+        await self._tell_all(condition)
+        await self._store.audit(
+            who=by,
+            what="models",
+            accepted=not refused,
+            reason=refused,
+            details={
+                "before": [str(model) for model in before.in_use],
+                "after": [str(model) for model in networks.in_use],
+            },
+        )
 
     async def _on_command(self, command: Command) -> Reply:
         return await self._desk.handle(command)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.beat_features import CONTEXT
+from models.beat_features import AFTER_S, BEFORE_S, CONTEXT
 from models.card import Card, ModelRefused, verified_model
 from models.inference import (
     BeatProbabilities,
@@ -167,6 +167,9 @@ class OnnxBeats:
         if offered != [CONTEXT] and all(isinstance(size, int) for size in offered):
             raise self._graph.refuse(f"its 'timing' has {offered} values, the chain's {CONTEXT}")
         self.timing_length = CONTEXT
+        if (self.before_s, self.after_s) != (BEFORE_S, AFTER_S):
+            window = f"{self.before_s:g} s before to {self.after_s:g} s after the R peak"
+            raise self._graph.refuse(f"sees {window}, the chain gives {BEFORE_S:g} and {AFTER_S:g}")
 
     def classify(self, window: Signal, timing: NDArray[np.float32]) -> BeatProbabilities:
         """See :class:`models.inference.BeatNetwork`; ValueError on a window of other length."""
