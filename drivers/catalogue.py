@@ -16,6 +16,7 @@ KINDS: Final = {
     "text_lines": ("drivers.text_lines", "TextLines"),
     "polar_h10": ("drivers.polar", "PolarH10"),
     "movesense": ("drivers.movesense", "Movesense"),
+    "ganglion": ("drivers.ganglion", "Ganglion"),
     "heart_rate": ("drivers.heart_rate", "HeartRateStrap"),
     "intellivue": ("drivers.intellivue", "IntelliVue"),
     "replay": ("drivers.replay", "ReplayDriver"),

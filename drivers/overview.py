@@ -15,6 +15,7 @@ RATES: Final = {
     "text_lines": "measured",
     "polar_h10": "130 Hz",
     "movesense": "125 to 512 Hz",
+    "ganglion": "200 Hz",
     "heart_rate": "rate, RR",
     "intellivue": "250 or 500 Hz",
     "replay": "the record's",

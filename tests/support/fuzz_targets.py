@@ -6,10 +6,11 @@ import struct
 from collections.abc import Callable, Hashable
 from typing import Any, Final
 
+import numpy as np
 from support import fuzz_intellivue
 from support.fuzzing import Subject, Target
 
-from drivers.decoders import heart_rate, movesense, polar_pmd, sbem
+from drivers.decoders import ganglion, heart_rate, movesense, polar_pmd, sbem
 from drivers.decoders.cyton import CytonDecoder
 from drivers.decoders.olimex import OlimexDecoder
 from drivers.decoders.text_lines import LONGEST_LINE, TextLineDecoder
@@ -130,6 +131,36 @@ def _sbem(number: int) -> bytes:
     return _SBEM_HEAD + b"\x44\x0c" + struct.pack("<I4h", number, *range(4))
 
 
+def _ganglion_subject(firmware: int) -> Callable[[], Subject]:
+    def subject() -> Subject:
+        decoder = ganglion.GanglionDecoder(firmware)
+
+        def feed(data: bytes) -> list[Hashable]:
+            item = decoder.feed(data)
+            match item:
+                case ganglion.GanglionSamples():
+                    return [(item.numbers.tobytes(), item.counts.tobytes())]
+                case None:
+                    return []
+            return [item]
+
+        return Subject(feed, lambda: decoder.pending)
+
+    return subject
+
+
+def _ganglion_3(number: int) -> bytes:
+    values = np.arange(8).reshape(2, 4) * number * 2
+    return bytes([100 + number % 100]) + ganglion.packed_fields(values, 19)
+
+
+def _ganglion_2(number: int) -> bytes:
+    """A whole sample each second packet: what a lost one leaves open is known again."""
+    if number % 2 == 0:
+        return b"\0" + b"".join((number * k).to_bytes(3, "big") for k in range(4)) + bytes(7)
+    return b"\1" + ganglion.packed_fields(np.arange(8).reshape(2, 4) * 2, 18)
+
+
 TARGETS: Final[dict[str, Target]] = {
     "cyton": Target(_packets(CytonDecoder, "numbers"), _cyton, most_kept=66),
     "olimex": Target(_packets(OlimexDecoder, "counters"), _olimex, most_kept=35),
@@ -155,6 +186,12 @@ TARGETS: Final[dict[str, Target]] = {
         most_kept=2 * movesense.LONGEST_NOTIFICATION,
         errors=(movesense.GspError,),
         datagrams=True,
+    ),
+    "ganglion": Target(
+        _ganglion_subject(3), _ganglion_3, most_kept=ganglion.LONGEST_TEXT, datagrams=True
+    ),
+    "ganglion_2": Target(
+        _ganglion_subject(2), _ganglion_2, most_kept=ganglion.LONGEST_TEXT, datagrams=True
     ),
     "sbem": Target(_sbem_subject, _sbem, errors=(sbem.SbemError,), datagrams=True),
     **fuzz_intellivue.TARGETS,

@@ -15,7 +15,7 @@ from drivers.samples import DriverError, LinkHealth
 
 def test_known_kinds() -> None:
     serial = {"cyton", "olimex", "text_lines"}
-    others = {"polar_h10", "movesense", "heart_rate", "replay", "intellivue"}
+    others = {"polar_h10", "movesense", "ganglion", "heart_rate", "replay", "intellivue"}
     assert set(catalogue.names()) >= serial | others
 
 
