@@ -30,11 +30,13 @@ from agent.scoring import (
 )
 from agent.signal.chain import SignalChain
 from agent.signal.rate import RateMeter
+from agent.signal.scorer import Scorer
 from agent.signal.types import Hop
 from benchmarks.qrs_records import noise_gain, noisy_spans, records
 from drivers.files import microvolts, open_record
 from drivers.files.annotations import read_annotations
 from drivers.samples import Lead, SampleBlock, StreamInfo
+from models.inference import QualityNetwork
 
 BLOCK_S = 10
 STRESS_DB = (6.0, 0.0, -6.0)
@@ -63,9 +65,15 @@ def reference_of(path: Path, rate_hz: float, duration_s: float) -> ReferenceBeat
     )
 
 
-def hops_of(counts: NDArray[np.int32], rate_hz: float, leads: tuple[Lead, ...]) -> list[Hop]:
+def hops_of(
+    counts: NDArray[np.int32],
+    rate_hz: float,
+    leads: tuple[Lead, ...],
+    quality: QualityNetwork | None = None,
+    scorer: Scorer | None = None,
+) -> list[Hop]:
     """All hops of a recording, in blocks as a file is analysed."""
-    chain = SignalChain(StreamInfo("file", "benchmark", rate_hz, leads))
+    chain = SignalChain(StreamInfo("file", "benchmark", rate_hz, leads), quality, scorer)
     block = int(rate_hz * BLOCK_S)
     hops: list[Hop] = []
     for first in range(0, len(counts), block):
@@ -122,6 +130,13 @@ def record_run(data: Path, database: str, name: str, leads: int) -> Run:
 
 
 def stress_run(data: Path, name: str, snr_db: float, kind: str = "em") -> Run:
+    """One record of the noise stress test."""
+    return run(*stress_input(data, name, snr_db, kind))
+
+
+def stress_input(
+    data: Path, name: str, snr_db: float, kind: str = "em"
+) -> tuple[NDArray[np.int32], float, tuple[Lead, ...], ReferenceBeats]:
     """One record with noise in every other two minutes after the first five, at its own rate."""
     path = data / "mitdb" / name
     with open_record(path) as record:
@@ -140,7 +155,7 @@ def stress_run(data: Path, name: str, snr_db: float, kind: str = "em") -> Run:
     made = counts.astype(np.float64)
     for start, stop in noisy_spans(len(signal), rate_hz):
         made[start:stop, 0] += gain * noise[start:stop] / lead.microvolts_per_count
-    return run(np.rint(made).astype(np.int32), rate_hz, (lead,), reference)
+    return np.rint(made).astype(np.int32), rate_hz, (lead,), reference
 
 
 def print_database(database: str, runs: dict[str, Run]) -> None:

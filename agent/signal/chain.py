@@ -20,7 +20,7 @@ from agent.signal.qrs import R_REACH, REFRACTORY, Found
 from agent.signal.quality import SECOND_HOPS, NoiseGate
 from agent.signal.rate import RateMeter
 from agent.signal.resample import Resampler
-from agent.signal.scorer import shipped_scorer
+from agent.signal.scorer import Scorer, shipped_scorer
 from agent.signal.types import (
     HOP,
     HOP_S,
@@ -59,14 +59,22 @@ start anew; the hop still says that there was no sample."""
 
 
 class SignalChain:
-    """One stream's signal work; ``quality`` is stage 1, None where only rules judge."""
+    """One stream's signal work; ``quality`` is stage 1, None where only rules judge.
 
-    def __init__(self, info: StreamInfo, quality: QualityNetwork | None = None) -> None:
+    ``scorer`` is the QRS detector's, the shipped one without it.
+    """
+
+    def __init__(
+        self,
+        info: StreamInfo,
+        quality: QualityNetwork | None = None,
+        scorer: Scorer | None = None,
+    ) -> None:
         leads = info.leads[:MOST_LEADS]
         self._offset = np.array([lead.offset_counts for lead in leads])
         self._scale = np.array([lead.microvolts_per_count for lead in leads])
         self._resampler = Resampler(info.rate_hz, len(leads))
-        self._leads = [LeadChain(lead, shipped_scorer()) for lead in leads]
+        self._leads = [LeadChain(lead, scorer or shipped_scorer()) for lead in leads]
         self._quality = quality
         context = quality.context_s if quality is not None else 1.0
         self._context: list[deque[Signal]] = [

@@ -32,10 +32,9 @@ class Scorer:
         return float((weights @ values + offsets)[0])
 
 
-@cache
-def shipped_scorer() -> Scorer:
-    """The scorer in use; ValueError where its file doesn't fit this code."""
-    with np.load(WEIGHTS, allow_pickle=False) as stored:
+def load_scorer(path: Path) -> Scorer:
+    """A scorer out of its file; ValueError where that doesn't fit this code."""
+    with np.load(path, allow_pickle=False) as stored:
         count = len(stored.files) // 2
         layers = tuple(
             (stored[f"weights{i}"].astype(np.float64), stored[f"offsets{i}"].astype(np.float64))
@@ -43,7 +42,13 @@ def shipped_scorer() -> Scorer:
         )
     if layers[0][0].shape[1] != FEATURES:
         raise ValueError(
-            f"{WEIGHTS.name}: made for {layers[0][0].shape[1]} features, this code has "
+            f"{path.name}: made for {layers[0][0].shape[1]} features, this code has "
             f"{FEATURES}; run benchmarks/qrs_training.py"
         )
     return Scorer(layers)
+
+
+@cache
+def shipped_scorer() -> Scorer:
+    """The scorer in use."""
+    return load_scorer(WEIGHTS)

@@ -64,9 +64,9 @@ def test_the_beats_go_on(name: str, how: str, most: int, shared: Path) -> None:
     counts, rate_hz, leads, true_s = recording(shared / "data" / "mitdb" / name)
     hops = analysed(failing(how, counts, rate_hz, leads, shared / "data"), rate_hz, leads)
     found = np.array([q.time_s for h in hops for q in h.qrs])
-    inner = [one[(one > 5) & (one < LENGTH_S - 1)] for one in (true_s, found)]
-    matching = match_beats(*inner)
-    missed, extra = inner[0][matching.missed], inner[1][matching.extra]
+    true, told = (one[(one > 5) & (one < LENGTH_S - 1)] for one in (true_s, found))
+    matching = match_beats(true, told)
+    missed, extra = true[matching.missed], told[matching.extra]
     assert len(missed) + len(extra) <= most, (missed, extra)
     assert np.diff(found).min() >= 0.18, "no beat twice"
     if how in ("em", "ma"):
