@@ -134,18 +134,26 @@ def frequent_pvcs(reference: Reference) -> list[Span]:
     return out
 
 
-def patterns(reference: Reference) -> dict[str, list[Span]]:
-    """Every kind of finding that can be told from annotations, by its row in the table."""
+def patterns(reference: Reference, *, labelled: bool = True) -> dict[str, list[Span]]:
+    """Every kind of finding that can be told from annotations, by its row in the table.
+
+    Without ``labelled`` only what the beats tell: svdb has no labels of rhythm.
+    """
     runs = ventricular_runs(reference)
     fast = [run for run in runs if run.bpm >= LIMITS.vt_bpm]
     slow = [run for run in runs if run.bpm < LIMITS.vt_bpm]
-    return {
+    by_beats = {
         "couplet": [run.span for run in runs if run.beats == 2],
         "PVC run (3 or more)": [run.span for run in runs if run.beats >= 3],
         "VT or non-sustained VT (3 or more, 100/min)": [r.span for r in fast if r.beats >= 3],
         "VT (5 or more, 100/min)": [run.span for run in fast if run.beats >= LIMITS.vt_beats],
         "ventricular rhythm (3 or more, slower)": [r.span for r in slow if r.beats >= 3],
         "PVCs per minute": frequent_pvcs(reference),
+        "pause": pauses(reference, LIMITS.pause_s),
+    }
+    if not labelled:
+        return by_beats
+    return by_beats | {
         "bigeminy": reference.labelled("B"),
         "trigeminy": reference.labelled("T"),
         "SVT": reference.labelled("SVTA"),
@@ -153,5 +161,4 @@ def patterns(reference: Reference) -> dict[str, list[Span]]:
             s for s in reference.labelled(*AF) if s.end_s - s.start_s >= LIMITS.af_s
         ],
         "VF, flutter": reference.labelled(*VF),
-        "pause": pauses(reference, LIMITS.pause_s),
     }

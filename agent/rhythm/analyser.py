@@ -13,6 +13,8 @@ import numpy as np
 
 from agent.rhythm.atrial import AtrialFibrillation, Irregularity
 from agent.rhythm.beats import BeatNamer, NamedBeat
+from agent.rhythm.broad_wave import EVERY_HOPS, BroadWave
+from agent.rhythm.broad_wave import WINDOW_S as BROAD_S
 from agent.rhythm.fibrillation import WINDOW_S, Fibrillation
 from agent.rhythm.force import RhythmInForce
 from agent.rhythm.history import SignalHistory
@@ -38,6 +40,10 @@ IN_FORCE = {
 HOPS_PER_S = RATE_HZ // HOP
 WINDOW_SEEN = 15
 """Hops of a four-second window that must have been usable."""
+BROAD_SEEN = 8
+"""The same of a two-second one."""
+BROAD_LAG_S = 0.4
+"""The beats are named so much later than the wave is seen."""
 QUIET_SHARE = 0.3
 """Noise lower than this share of the patient's QRS could hide none: a standstill goes on."""
 QUIET_UV = (150.0, 300.0)
@@ -65,6 +71,7 @@ class RhythmAnalyser:
         self._recent: deque[NamedBeat] = deque(maxlen=16)
         self._namer = BeatNamer(beat_network)
         self._runs = VentricularRuns()
+        self._broad_wave = BroadWave()
         self._ectopy = Ectopy()
         self._standstill = Standstill()
         self._fibrillation = Fibrillation()
@@ -113,8 +120,21 @@ class RhythmAnalyser:
         settled_s = self._settled_s(hop)
         out: list[RhythmEvent] = []
         out += self._runs.tick(settled_s, hop.end_s)
+        out += self._broad(hop, settled_s)
         out += self._ectopy.tick(settled_s, hop.end_s, self._limits)
         return out + self._still(hop)
+
+    def _broad(self, hop: Hop, settled_s: float) -> list[Finding]:
+        """A ventricular tachycardia by its wave, where the beats alone don't make one."""
+        hops = BROAD_S * HOPS_PER_S
+        if hop.index % EVERY_HOPS or sum(list(self._seen)[-hops:]) < BROAD_SEEN:
+            return []
+        end = (hop.index + 1) * HOP
+        period_s = self._broad_wave.look(self._history.window(end - BROAD_S * RATE_HZ, end))
+        if period_s is None:
+            return []
+        since_s = hop.end_s - BROAD_S - BROAD_LAG_S
+        return self._runs.broad(since_s, settled_s, period_s, hop.end_s, self._limits)
 
     def _settled_s(self, hop: Hop) -> float:
         """Every beat before this time is named."""

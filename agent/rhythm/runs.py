@@ -17,6 +17,8 @@ TOLD_EVERY_S = 5.0
 """A run's rate is told anew when it has changed by so much, and not more often."""
 TOLERATED = 2
 """Beats of another name that do not end a tachycardia: capture and fusion beats, misnamed ones."""
+SURELY_OTHER = 0.1
+"""Probability of V below which a beat is certainly none."""
 RECENT = 12
 """Beats in which a broken row is looked for."""
 PVC_RATE_MARGIN = 2
@@ -93,24 +95,56 @@ class VentricularRuns:
             out += episode.end(last_s, found_s)
         return out
 
+    def broad(
+        self,
+        since_s: float,
+        settled_s: float,
+        period_s: float,
+        found_s: float,
+        limits: RhythmLimits,
+    ) -> list[Finding]:
+        """The wave since then is broad and periodic: VT, if the beats found in it bear it out.
+
+        They do from the first ventricular one on if that was as long ago as ``vt_beats`` take,
+        and none since is surely another.
+        """
+        members = [named for named in self._recent if named.beat.time_s >= since_s]
+        while members and members[0].beat.kind not in (BeatClass.V, BeatClass.F):
+            del members[0]
+        if self.vt.open or not members or 60.0 / period_s < limits.vt_bpm:
+            return []
+        lasted_s = settled_s - members[0].beat.time_s
+        surely_other = any(named.ventricular < SURELY_OTHER for named in members)
+        if lasted_s < (limits.vt_beats - 1) * period_s or surely_other:
+            return []
+        return self._begin_vt(members, 60.0 / period_s, found_s, limits)
+
     def _begin_broken(
         self, row: tuple[float, ...], found_s: float, limits: RhythmLimits
     ) -> list[Finding]:
-        """VT by a row that is not whole; from here on it is followed as any other."""
-        members = [named for named in self._recent if named.beat.time_s >= row[0]]
+        """VT by a row that is not whole."""
+        members = [named for named in self._recent if named.beat.time_s in row]
+        bpm = 60.0 * (len(row) - 1) / (row[-1] - row[0])
+        return self._begin_vt(members, bpm, found_s, limits)
+
+    def _begin_vt(
+        self, members: list[NamedBeat], bpm: float, found_s: float, limits: RhythmLimits
+    ) -> list[Finding]:
+        """A tachycardia of these beats; from here on it is followed as any other."""
+        times = tuple(named.beat.time_s for named in members)
         self._run = [named for named in members if named.beat.kind in (BeatClass.V, BeatClass.F)]
         self._others = 0
         out: list[Finding] = []
         for episode in self._graded.values():
-            out += episode.end(row[-1], found_s)
+            out += episode.end(times[-1], found_s)
         return out + self.vt.begin(
-            row[0],
+            times[0],
             found_s,
-            value=60.0 * (len(row) - 1) / (row[-1] - row[0]),
+            value=bpm,
             limit=limits.vt_bpm,
             confidence=sum(named.ventricular for named in members) / len(members),
             judged_by=members[-1].beat.judged_by,
-            beats=row,
+            beats=times,
         )
 
     def _grade(self, found_s: float, limits: RhythmLimits) -> list[Finding]:

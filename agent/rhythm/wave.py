@@ -53,14 +53,13 @@ def measure(window: Signal) -> Wave:
     wave = window - np.median(window)
     size = np.abs(wave)
     slope = np.abs(np.diff(wave))
-    seconds = size.reshape(-1, RATE_HZ)
     total = float(size.sum()) + 1e-6
     half_period = int(np.clip(round(np.pi * total / (float(slope.sum()) + 1e-6)), 2, RATE_HZ))
     early, late = wave[:-half_period], wave[half_period:]
     return Wave(
         height_uv=2.0 * float(np.percentile(size, 95)),
-        steepness=_steepness(slope),
-        calm=float((seconds < 0.2 * seconds.max(1, keepdims=True)).mean()),
+        steepness=steepness(slope),
+        calm=calm(wave),
         leakage=float(np.abs(early + late).sum())
         / (float(np.abs(early).sum() + np.abs(late).sum()) + 1e-6),
         crossings_hz=crossings_hz(window),
@@ -73,7 +72,14 @@ def crossings_hz(window: Signal) -> float:
     return float(np.count_nonzero(centred[1:] * centred[:-1] < 0)) * RATE_HZ / len(window)
 
 
-def _steepness(slope: Signal) -> float:
+def calm(wave: Signal) -> float:
+    """Share of samples under a fifth of their second's peak, shape (n * 250,), about its median."""
+    seconds = np.abs(wave).reshape(-1, RATE_HZ)
+    return float((seconds < 0.2 * seconds.max(1, keepdims=True)).mean())
+
+
+def steepness(slope: Signal) -> float:
+    """98th percentile of the slopes over their mean; NaN where a sample is missing."""
     rank = int(0.98 * len(slope))
     return float(np.partition(slope, rank)[rank]) / (float(slope.mean()) + 1e-9)
 
@@ -82,6 +88,6 @@ def is_fibrillatory(window: Signal) -> bool:
     """Whether a window, shape (n * 250,), is one fibrillatory wave; NaN in it: no."""
     slope = np.abs(np.diff(window))
     # Almost every window ends here, or is missing samples: the other figures are not needed.
-    if not _steepness(slope) < STEEPNESS:
+    if not steepness(slope) < STEEPNESS:
         return False
     return measure(window).fibrillating
