@@ -8,6 +8,7 @@ disturbance therefore takes intervals away and never adds a difference that no s
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -35,16 +36,24 @@ class Variability:
 
 
 class NormalIntervals:
-    """The NN intervals of the last five minutes; beats in, figures out."""
+    """The NN intervals of the last five minutes; beats in, figures out.
+
+    Times are stream seconds; a beat before the one before is a new stream's and begins anew.
+    """
 
     def __init__(self) -> None:
         self._intervals: deque[tuple[float, float, bool]] = deque()
         """(time of its later beat, length, whether the interval before it counts too), seconds."""
+        self._last_s = -math.inf
         self._after_normal = False
         self._after_interval = False
 
     def beat(self, time_s: float, rr_s: float | None, *, normal: bool) -> None:
         """One more beat; they come in order, ``rr_s`` is None at a start or after a gap."""
+        if time_s < self._last_s:
+            self._intervals.clear()
+            self._after_normal = False
+        self._last_s = time_s
         counts = normal and self._after_normal and rr_s is not None
         if counts and rr_s is not None and SHORTEST_NN_S <= rr_s <= LONGEST_NN_S:
             self._intervals.append((time_s, rr_s, self._after_interval))

@@ -79,6 +79,15 @@ def test_what_is_older_than_five_minutes_is_forgotten() -> None:
     assert made.figures(now + 200) == NOTHING
 
 
+def test_a_new_stream_begins_anew() -> None:
+    made, _ = after([0.7, 0.9] * 200)
+    made.beat(0.5, 0.8, normal=True)
+    assert made.figures(1.0) == NOTHING
+    for k in range(1, 200):
+        made.beat(0.5 + k, 1.0, normal=True)
+    assert made.figures(200.0) == Variability(0.0, 0.0, 0.0)
+
+
 @given(st.lists(st.floats(0.3, 2.0), min_size=5, max_size=40), st.sets(st.integers(0, 599)))
 def test_figures_stay_within_what_the_intervals_allow(rr_s: list[float], out: set[int]) -> None:
     made, now = after((rr_s * 120)[:600], sorted(out))
