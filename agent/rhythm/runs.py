@@ -90,6 +90,9 @@ class VentricularRuns:
         last_s = self._run[-1].beat.time_s
         self._run = []
         self._others = 0
+        if self.vt.open:  # its beats make no second one
+            later = [named for named in self._recent if named.beat.time_s > last_s]
+            self._recent = deque(later, maxlen=RECENT)
         out = self.vt.end(last_s, found_s)
         for episode in self._graded.values():
             out += episode.end(last_s, found_s)

@@ -78,3 +78,12 @@ def test_every_second_beat_undetected_is_still_vt() -> None:
 def test_three_in_a_row_are_none_however_broad() -> None:
     strip = Strip().sinus(20.0).run(3, 160).sinus(8.0)
     assert not vt_found(strip, lambda index: True)
+
+
+def test_a_run_that_ended_is_not_told_again() -> None:
+    # One beat found, then a wave without any: the run is over 2 s later, and the wave goes on.
+    strip = Strip().sinus(20.0, 80).run(20, 160).sinus(6.0)
+    first = next(index for index, (_, kind) in enumerate(strip.beats) if kind == "V")
+    found = vt_found(strip, lambda index: index <= first or index >= first + 20)
+    assert len({finding.onset_s for finding in found}) == len(found)
+    assert len(found) <= 1
