@@ -18,6 +18,7 @@ from agent.networks import load as load_networks
 from agent.rhythm.limits import RhythmLimits
 from agent.rhythm.types import Beat
 from agent.scoring import Confusion, compare_beats, reference_beats
+from benchmarks.networks import measured
 from drivers.files import open_record
 from drivers.files.annotations import read_annotations
 from drivers.samples import SampleBlock, StreamInfo
@@ -128,3 +129,11 @@ def test_beats_of_a_bigeminal_record_are_named_by_the_network(shared: Path) -> N
     assert veb.found + veb.missed > 300
     assert veb.sensitivity >= 0.97
     assert veb.predictivity >= 0.97
+
+
+def test_eight_bits_change_hardly_a_probability(shared: Path) -> None:
+    for fp32, int8 in measured(shared / "data", 6):
+        apart = np.abs(fp32.said - int8.said)
+        assert int8.size < fp32.size, int8.name
+        assert apart.mean() < 0.01, int8.name
+        assert (fp32.said.round() != int8.said.round()).any(1).mean() < 0.02, int8.name
