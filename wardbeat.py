@@ -334,6 +334,33 @@ def models_sign(bundle: Path, key: Path) -> None:
 
 
 @main.group()
+def export() -> None:
+    """Take out what a unit has stored, for other programs."""
+
+
+@export.command("feedback")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--data",
+    "store",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The unit's data folder, or its database; a running unit is not disturbed.",
+)
+def export_feedback(out: Path, store: Path) -> None:
+    """Write every judged alarm to the folder OUT as a WFDB record with annotations."""
+    from agent.feedback_export import ExportError
+    from agent.feedback_export import export_feedback as write
+    from agent.store import StoreError
+
+    try:
+        count = write(store, out)
+    except (ExportError, StoreError) as error:
+        _stop(str(error))
+    click.echo(f"{out}: {count} judged alarm{'s' * (count != 1)}")
+
+
+@main.group()
 def devices() -> None:
     """The devices wardbeat can read."""
 

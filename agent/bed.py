@@ -201,6 +201,11 @@ class Bed:
             self._chain = self._new_chain()
 
     @property
+    def networks(self) -> Networks:
+        """Those in use."""
+        return self._networks
+
+    @property
     def alarm_lock(self) -> asyncio.Lock:
         """Held while alarms change, so that changes are stored in the order they happened."""
         return self._alarms_in_order

@@ -8,13 +8,16 @@ from typing import Any
 import msgspec
 
 from agent.bed import Bed
+from agent.bed_messages import model_infos
 from agent.bed_status import from_contract
 from agent.clock import UnitClock
 from agent.outlets import Outlets
-from agent.store import Store
-from sync.contract import Command, Reply
+from agent.store import Store, judgements
+from agent.strips import AFTER_NS, BEFORE_NS, strip_of
+from sync.contract import Command, Feedback, Reply
 from sync.topics import Kind
 
+NOTE_LENGTH = 500
 WAVE_LEASE_MAX_S = 300.0
 """A forgotten subscriber costs a unit's uplink no longer than this."""
 
@@ -80,6 +83,8 @@ class CommandDesk:
                 await self._set_limits(bed, command)
             case "admit" | "discharge":
                 await self._set_patient(bed, command)
+            case "judge":
+                await self._judge(bed, command)
             case "wave_lease":
                 length_s = min(command.seconds or 0.0, WAVE_LEASE_MAX_S)
                 self._outlets.lease_wave(bed.name, now_ns + round(length_s * 1e9))
@@ -90,6 +95,37 @@ class CommandDesk:
         limits = from_contract(command.limits)
         await self._store.set_settings(bed.name, {"limits": asdict(limits)}, who=command.by)
         bed.set_limits(limits)
+
+    async def _judge(self, bed: Bed, command: Command) -> None:
+        """Keep what a person thinks of an alarm, with the ECG it is about."""
+        if len(command.alarm_ids) != 1 or command.judgement is None:
+            raise CommandRefusedError("judge needs one alarm id and a judgement")
+        if len(command.note) > NOTE_LENGTH:
+            raise CommandRefusedError(f"the note is longer than {NOTE_LENGTH} characters")
+        (alarm_id,) = command.alarm_ids
+        alarm = await self._store.read(lambda reader: judgements.alarm(reader, bed.name, alarm_id))
+        if alarm is None:
+            raise CommandRefusedError(f"bed {bed.name} never had an alarm {alarm_id!r}")
+        stamp = self._outlets.stamp(Kind.FEEDBACK, bed.name)
+        feedback = Feedback(
+            **stamp,
+            unit=bed.status.unit,
+            bed=bed.name,
+            alarm_id=alarm_id,
+            code=alarm.code,
+            judgement=command.judgement,
+            rhythm=command.rhythm,
+            note=command.note,
+            by=command.by,
+            judged_by=alarm.judged_by,
+            models=model_infos(bed.networks),
+        )
+        cut = await self._store.strip(
+            bed.name, alarm.raised_ns - BEFORE_NS, alarm.raised_ns + AFTER_NS
+        )
+        strip = None if cut is None else strip_of(cut, stamp, feedback.unit, bed.name, alarm_id)
+        await self._store.feedback(feedback, strip, [self._outlets.for_outbox(feedback)])
+        self._outlets.shown(feedback)
 
     async def _set_patient(self, bed: Bed, command: Command) -> None:
         if command.name == "admit" and not command.patient:
@@ -108,5 +144,8 @@ def _asked(command: Command) -> dict[str, Any]:
         "seconds": command.seconds,
         "limits": msgspec.to_builtins(limits) if limits is not None else None,
         "patient": command.patient,
+        "judgement": command.judgement,
+        "rhythm": command.rhythm,
+        "note": command.note or None,
     }
     return {name: value for name, value in asked.items() if value is not None}

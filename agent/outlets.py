@@ -7,17 +7,18 @@ from typing import Protocol
 from agent.feed import FeedServer
 from agent.stamps import Stamp, Stamper
 from sync.codec import content_type, encode
-from sync.contract import AlarmMessage, BedState, Strip, Summary, UnitState, Vitals, Wave
+from sync.contract import AlarmMessage, BedState, Feedback, Strip, Summary, UnitState, Vitals, Wave
 from sync.outbox import Lane, OutboxMessage
 from sync.topics import Kind, topic_of
 
-Durable = AlarmMessage | Strip | Summary
+Durable = AlarmMessage | Strip | Summary | Feedback
 """What must reach the broker, however long that takes."""
 
 _LANES: dict[type[Durable], Lane] = {
     AlarmMessage: Lane.ALARM,
     Strip: Lane.STRIP,
     Summary: Lane.SUMMARY,
+    Feedback: Lane.FEEDBACK,
 }
 
 

@@ -7,7 +7,8 @@ from collections import deque
 
 from agent.alarms.types import AlarmChange, AlarmKind, Phase, Priority
 from agent.outlets import Outlets
-from agent.store import Store, StoreError
+from agent.stamps import Stamp
+from agent.store import Store, StoreError, WaveSegment
 from sync.contract import Strip
 from sync.topics import Kind
 
@@ -16,6 +17,25 @@ log = logging.getLogger(__name__)
 BEFORE_NS = AFTER_NS = 10_000_000_000
 WAITING_LIMIT = 64
 """Strips still to be cut; beyond it the oldest is given up (its wave is in the store anyway)."""
+
+
+def strip_of(cut: WaveSegment, stamp: Stamp, unit: str, bed: str, alarm_id: str) -> Strip:
+    """The contract's strip of a stretch of wave."""
+    leads = cut.stream.info.leads
+    return Strip(
+        **stamp,
+        unit=unit,
+        bed=bed,
+        alarm_id=alarm_id,
+        start=cut.start_ns,
+        rate_hz=cut.true_rate_hz,
+        leads=tuple(lead.name for lead in leads),
+        microvolts_per_count=tuple(lead.microvolts_per_count for lead in leads),
+        offset_counts=tuple(lead.offset_counts for lead in leads),
+        samples=len(cut.counts),
+        counts=cut.packed_counts(),
+        gaps=cut.relative_gaps,
+    )
 
 
 class StripTaker:
@@ -47,20 +67,7 @@ class StripTaker:
         cut = await self._store.strip(self._bed, raised_ns - BEFORE_NS, raised_ns + AFTER_NS)
         if cut is None:
             return
-        leads = cut.stream.info.leads
-        strip = Strip(
-            **self._outlets.stamp(Kind.STRIP, self._bed),
-            unit=self._outlets.unit_name,
-            bed=self._bed,
-            alarm_id=alarm_id,
-            start=cut.start_ns,
-            rate_hz=cut.true_rate_hz,
-            leads=tuple(lead.name for lead in leads),
-            microvolts_per_count=tuple(lead.microvolts_per_count for lead in leads),
-            offset_counts=tuple(lead.offset_counts for lead in leads),
-            samples=len(cut.counts),
-            counts=cut.packed_counts(),
-            gaps=cut.relative_gaps,
-        )
+        stamp = self._outlets.stamp(Kind.STRIP, self._bed)
+        strip = strip_of(cut, stamp, self._outlets.unit_name, self._bed, alarm_id)
         await self._store.enqueue([self._outlets.for_outbox(strip)])
         self._outlets.shown(strip)

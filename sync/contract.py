@@ -178,6 +178,33 @@ class Summary(Message, frozen=True, kw_only=True, tag="summary"):
     models: tuple[ModelInfo, ...] = ()
 
 
+Judgement = Literal["true", "false", "unsure"]
+"""What a person thinks of an alarm: there was such an event, there was none, hard to say."""
+
+
+class Feedback(Message, frozen=True, kw_only=True, tag="feedback"):
+    """``bed/<bed>/feedback``: a person's judgement of one alarm. Outbox, QoS 1.
+
+    The strip of the alarm is a message of its own, by the same ``alarm_id``. Of several
+    judgements of an alarm the newest counts.
+    """
+
+    unit: str
+    bed: str
+    alarm_id: str
+    code: str
+    """Of the alarm: ``vt``, …"""
+    judgement: Judgement
+    rhythm: Rhythm | None = None
+    """The rhythm they see, where they said so."""
+    note: str = ""
+    by: str
+    judged_by: str = "rules"
+    """Who raised the alarm: name and version of a network, or ``rules``."""
+    models: tuple[ModelInfo, ...] = ()
+    """In use when the judgement was made."""
+
+
 class Strip(Message, frozen=True, kw_only=True, tag="strip"):
     """``bed/<bed>/strip``: the ECG around an alarm, as device counts. Outbox, MessagePack."""
 
@@ -246,16 +273,23 @@ class Command(Message, frozen=True, kw_only=True, tag="command"):
         "admit",
         "discharge",
         "wave_lease",
+        "judge",
     ]
     bed: str
     by: str
     """Who asks; stored in the audit."""
     alarm_ids: tuple[str, ...] = ()
-    """acknowledge: which alarms; empty means all that are active or latched now."""
+    """acknowledge: which alarms; empty means all that are active or latched now. judge: the one."""
     seconds: float | None = None
     """pause_audio, wave_lease: how long."""
     limits: Limits | None = None
     patient: str | None = None
+    judgement: Judgement | None = None
+    """judge: what the person thinks of the alarm."""
+    rhythm: Rhythm | None = None
+    """judge: the rhythm they see."""
+    note: str = ""
+    """judge: in their words, at most 500 characters."""
 
 
 class Reply(Message, frozen=True, kw_only=True, tag="reply"):
@@ -266,4 +300,15 @@ class Reply(Message, frozen=True, kw_only=True, tag="reply"):
     reason: str = ""
 
 
-AnyMessage = AlarmMessage | BedState | Vitals | Summary | Strip | Wave | UnitState | Command | Reply
+AnyMessage = (
+    AlarmMessage
+    | BedState
+    | Vitals
+    | Summary
+    | Strip
+    | Feedback
+    | Wave
+    | UnitState
+    | Command
+    | Reply
+)

@@ -9,11 +9,12 @@ from typing import Protocol
 
 
 class Lane(IntEnum):
-    """Order of sending: all waiting alarms before any strip, all strips before summaries."""
+    """Order of sending: all waiting alarms before any strip, strips before summaries, and so on."""
 
     ALARM = 0
     STRIP = 1
     SUMMARY = 2
+    FEEDBACK = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from sync.contract import (
     AnyMessage,
     BedState,
     Command,
+    Feedback,
     Reply,
     Strip,
     Summary,
@@ -35,7 +36,7 @@ IDS_KEPT = 2048
 HISTORY = 200
 MISSING_KEPT = 1000
 
-DURABLE = (AlarmMessage, Strip, Summary)
+DURABLE = (AlarmMessage, Strip, Summary, Feedback)
 """Of these a hole in ``seq`` is a loss; the others may be dropped or replaced by newer ones."""
 
 
@@ -66,6 +67,8 @@ class BedView:
     """Alarm changes in the order they came, repeats left out."""
     strips: OrderedDict[str, Strip] = field(default_factory=OrderedDict)
     """The ECG around an alarm, by alarm id; the newest few."""
+    feedback: OrderedDict[str, Feedback] = field(default_factory=OrderedDict)
+    """What was thought of an alarm, by alarm id; the newest few, the newest word on each."""
 
     def current_vitals(self, now_ns: int) -> Vitals | None:
         """Return the vitals while they are fresh, so that no old number is shown as present."""
@@ -236,6 +239,10 @@ class Station:
                 bed.strips[message.alarm_id] = message
                 while len(bed.strips) > HISTORY // 10:
                     bed.strips.popitem(last=False)
+            case Feedback():
+                bed.feedback[message.alarm_id] = message
+                while len(bed.feedback) > HISTORY:
+                    bed.feedback.popitem(last=False)
 
     @staticmethod
     def _is_present(unit: UnitView, bed: BedView, message: AlarmMessage) -> bool:

@@ -15,6 +15,7 @@ from sync.contract import (
     AnyMessage,
     BedState,
     Command,
+    Feedback,
     Reply,
     Strip,
     Summary,
@@ -42,13 +43,14 @@ class Kind(StrEnum):
     SUMMARY = "summary"
     ALARM = "alarm"
     STRIP = "strip"
+    FEEDBACK = "feedback"
     WAVE = "wave"
     COMMAND = "command"
     REPLY = "reply"
 
 
 BED_KINDS = frozenset(
-    {Kind.STATE, Kind.VITALS, Kind.SUMMARY, Kind.ALARM, Kind.STRIP, Kind.WAVE},
+    {Kind.STATE, Kind.VITALS, Kind.SUMMARY, Kind.ALARM, Kind.STRIP, Kind.FEEDBACK, Kind.WAVE},
 )
 
 
@@ -71,6 +73,7 @@ DELIVERY: dict[Kind, Delivery] = {
     Kind.SUMMARY: Delivery(qos=1),
     Kind.ALARM: Delivery(qos=1),
     Kind.STRIP: Delivery(qos=1, binary=True),
+    Kind.FEEDBACK: Delivery(qos=1),
     Kind.WAVE: Delivery(qos=0, expiry_s=10, binary=True),
     Kind.COMMAND: Delivery(qos=1, expiry_s=30),
     Kind.REPLY: Delivery(qos=1, expiry_s=60),
@@ -83,6 +86,7 @@ KIND_OF_MESSAGE: dict[type[AnyMessage], Kind] = {
     Summary: Kind.SUMMARY,
     AlarmMessage: Kind.ALARM,
     Strip: Kind.STRIP,
+    Feedback: Kind.FEEDBACK,
     Wave: Kind.WAVE,
     Command: Kind.COMMAND,
     Reply: Kind.REPLY,

@@ -10,12 +10,14 @@ from agent.store.errors import (
     StoreUnwritableError,
 )
 from agent.store.health import StoreHealth
+from agent.store.judgements import Disagreement, StoredFeedback
 from agent.store.reader import Reader, StoredVitals, Timed
 from agent.store.retention import Retention
 from agent.store.store import Store, StoreOptions
 from agent.store.wave_reader import WaveSegment
 
 __all__ = [
+    "Disagreement",
     "Reader",
     "Retention",
     "Store",
@@ -28,6 +30,7 @@ __all__ = [
     "StoreOverloadedError",
     "StoreTooNewError",
     "StoreUnwritableError",
+    "StoredFeedback",
     "StoredVitals",
     "Timed",
     "WaveSegment",

@@ -16,7 +16,9 @@ takes longer. With one transaction more the WAL stays below the reserve (``space
 FULL_CHECK_BYTES = 64 * 2**20
 """Up to this size everything is checked at start (under a second on a Pi's card); beyond, only
 the tables that may not be lost."""
-KEPT_TABLES = ("runs", "streams", "alarm_changes", "outbox", "audit", "settings")
+KEPT_TABLES = (
+    "runs", "streams", "alarm_changes", "outbox", "audit", "settings", "feedback",
+)  # fmt: skip
 """What may not be lost: never dropped, never deleted by age or size, saved from damage."""
 
 

@@ -28,16 +28,18 @@ _TRENDS = (
     ("rhythm_changes", "stream, start_s", "start_ns", "start_ns"),
     ("findings", "stream, kind, onset_s", "onset_ns", "onset_ns"),
     ("summaries", "id", "start_ns", "start_ns"),
+    ("disagreements", "number", "at_ns", "number"),
+    ("trials", "number", "at_ns", "number"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How much to keep. Alarm changes, outbox, audit and settings are kept in any case."""
+    """How much to keep. Alarms, feedback, outbox, audit and settings are kept in any case."""
 
     wave_days: float = 30.0
     trend_days: float = 365.0
-    """Vitals, beats, rhythms, findings, gaps, minute summaries."""
+    """Vitals, beats, rhythms, findings, gaps, minute summaries, disagreements of trials."""
     max_mb: float = 8_000.0
     """The database's size, from which on the oldest waves, then the oldest trends, go."""
     min_free_mb: float = 256.0

@@ -26,6 +26,7 @@ from agent.store.connection import transaction
 from agent.store.database import Damage, Database
 from agent.store.errors import Fault, StoreUnwritableError, fault_of
 from agent.store.health import StoreHealth
+from agent.store.judgements import INSERT_TRIAL, Disagreement, disagreement_row, feedback_row
 from agent.store.outbox import SqliteOutbox, insert_messages
 from agent.store.queue import BulkQueue, Row, WaveRun
 from agent.store.reader import Reader, ReaderThread
@@ -50,7 +51,7 @@ from agent.store.upkeep import Upkeep
 from agent.store.wave_reader import WaveSegment
 from agent.store.writer import Clock, Work, Writer
 from drivers.samples import Gap, SampleBlock, StreamInfo
-from sync.contract import Summary, Vitals
+from sync.contract import Feedback, Strip, Summary, Vitals
 from sync.ids import new_id
 from sync.outbox import OutboxMessage
 
@@ -195,6 +196,18 @@ class Store:
 
         await self._durably(write)
 
+    async def feedback(
+        self, feedback: Feedback, strip: Strip | None, messages: Sequence[OutboxMessage]
+    ) -> None:
+        """Store a judgement of an alarm with its ECG and queue its messages."""
+        row = feedback_row(feedback, strip)
+
+        def write(connection: sqlite3.Connection) -> int:
+            _execute(connection, [row])
+            return insert_messages(connection, messages)
+
+        await self._durably(write)
+
     async def enqueue(self, messages: Sequence[OutboxMessage]) -> None:
         """Queue messages for the broker."""
         await self._durably(lambda connection: insert_messages(connection, messages))
@@ -305,6 +318,14 @@ class Store:
         ended_ns = None if finding.ended_s is None else self.utc_ns(stream, finding.ended_s)
         onset_ns = self.utc_ns(stream, finding.onset_s)
         self._trend(finding_row(stream, finding, onset_ns, ended_ns))
+
+    def disagreement(self, one: Disagreement) -> None:
+        """Keep what a network in shadow said otherwise."""
+        self._trend(disagreement_row(one))
+
+    def trial(self, bed: str, candidate: str, seconds: float) -> None:
+        """Keep that a candidate ran beside the one in use for so long."""
+        self._trend(Row(INSERT_TRIAL, (self._clock.utc_ns(), bed, candidate, seconds)))
 
     def clock_step(self, by_ns: int) -> None:
         """The host's wall clock was set by so much: noted, so that times can be corrected."""
