@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Final
 
+from drivers.plugins import BrokenDriver, plugins, said, warn
 from drivers.samples import Driver, DriverError
 
 KINDS: Final = {
@@ -28,8 +29,8 @@ INJECTED: Final = frozenset({"now_ns", "utc_ns", "sleep", "random"})
 
 
 def names() -> tuple[str, ...]:
-    """Every known kind of device."""
-    return tuple(KINDS)
+    """Every known kind of device: those built in, then those of plug-ins."""
+    return (*KINDS, *(plugin.kind for plugin in plugins(KINDS) if not plugin.fault))
 
 
 def create(
@@ -44,9 +45,17 @@ def create(
     ``now_ns`` is its clock where that is not the host's: in a replay.
 
     Raises :class:`DriverError` for a kind or an option that does not exist, naming the nearest
-    one that does, and for a value the device cannot have.
+    one that does, and for a value the device cannot have. A plug-in that is broken gives a
+    driver that only says so: one package must not keep a unit from starting.
     """
     if kind not in KINDS:
+        brought = next((p for p in plugins(KINDS) if p.kind == kind), None)
+        if brought is not None:
+            make, fault = brought.load()
+            if make is not None:
+                return _made(make, kind, address, options, now_ns, brought.package)
+            warn(brought, fault)
+            return BrokenDriver(address, f"driver {kind} of {brought.package} {fault}")
         raise DriverError(
             f"no kind of device is called {kind!r}",
             address,
@@ -54,10 +63,23 @@ def create(
             transient=False,
         )
     module, name = KINDS[kind]
-    make: Callable[..., Driver] = getattr(importlib.import_module(module), name)
+    make = getattr(importlib.import_module(module), name)
+    return _made(make, kind, address, options, now_ns)
+
+
+def _made(
+    make: Callable[..., Driver],
+    kind: str,
+    address: str,
+    options: Mapping[str, object],
+    now_ns: Callable[[], int] | None,
+    package: str = "",
+) -> Driver:
     _check_options(make, kind, address, options)
     try:
         return make(address, **options, **({"now_ns": now_ns} if now_ns else {}))
+    except DriverError:
+        raise
     except (TypeError, ValueError) as fault:
         raise DriverError(
             f"options {dict(options)} do not fit {kind} ({fault})",
@@ -65,6 +87,10 @@ def create(
             "correct their values",
             transient=False,
         ) from fault
+    except Exception as fault:
+        if not package:
+            raise
+        return BrokenDriver(address, f"driver {kind} of {package} failed ({said(fault)})")
 
 
 def _check_options(

@@ -51,7 +51,11 @@ def options_of(pairs: Sequence[str], where: str) -> dict[str, Any]:
 def list_kinds(say: Say) -> None:
     """One line a kind."""
     for kind in overview.kinds():
-        say(f"{kind.kind:12} {kind.transport:13} {kind.rate:14} {kind.note}")
+        note = f"{kind.note} ({kind.package})" if kind.package else kind.note
+        if kind.broken:
+            say(f"{kind.kind:12} BROKEN: {kind.package}: {kind.broken}")
+        else:
+            say(f"{kind.kind:12} {kind.transport:13} {kind.rate:14} {note}")
 
 
 async def scan_all(seconds: float, say: Say, warn: Say, *, unknown: bool) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import inspect
 from dataclasses import dataclass
-from typing import Final
+from types import ModuleType
+from typing import Any, Final
 
 from drivers import catalogue
+from drivers.plugins import Plugin, plugins, warn
 
 RATES: Final = {
     "cyton": "250 Hz",
@@ -35,23 +37,42 @@ class KindInfo:
     rate: str
     note: str
     """What it is, one line."""
+    package: str = ""
+    """Who brings it, where it isn't built in."""
+    broken: str = ""
+    """Why it can't be used; only of a plug-in."""
 
 
 def kinds() -> list[KindInfo]:
     """Every kind of the catalogue, in its order."""
-    return [describe(kind) for kind in catalogue.names()]
+    brought = [_brought(plugin) for plugin in plugins(catalogue.KINDS)]
+    return [*(describe(kind) for kind in catalogue.KINDS), *brought]
+
+
+def _brought(plugin: Plugin) -> KindInfo:
+    make, fault = plugin.load()
+    if make is None:
+        warn(plugin, fault)
+        return KindInfo(plugin.kind, "", "", "", plugin.package, fault)
+    module = importlib.import_module(make.__module__)
+    transport, rate, note = _told(make, module)
+    return KindInfo(plugin.kind, transport, rate, note, plugin.package)
 
 
 def describe(kind: str) -> KindInfo:
     """One kind; what a driver doesn't tell stays empty."""
     found = catalogue.KINDS[kind]
     module = importlib.import_module(found[0])
-    driver = getattr(module, found[1])
-    bases = (BASES.get(base.__name__, "") for base in driver.__mro__)
-    transport = TRANSPORTS.get(kind) or next(filter(None, bases), "")
-    rate = RATES.get(kind) or _rate(getattr(module, "RATE_HZ", None))
+    transport, rate, note = _told(getattr(module, found[1]), module)
+    return KindInfo(kind, TRANSPORTS.get(kind) or transport, RATES.get(kind) or rate, note)
+
+
+def _told(driver: Any, module: ModuleType) -> tuple[str, str, str]:
+    """Transport, rate and note, as class and module tell them."""
+    bases = (BASES.get(base.__name__, "") for base in getattr(driver, "__mro__", ()))
+    transport = getattr(driver, "transport", "") or next(filter(None, bases), "")
     note = inspect.cleandoc(module.__doc__ or driver.__doc__ or "").split("\n")[0].rstrip(".")
-    return KindInfo(kind, transport, rate, note)
+    return str(transport), _rate(getattr(module, "RATE_HZ", None)), note
 
 
 def _rate(rate_hz: object) -> str:

@@ -172,7 +172,10 @@ class _Reader:
         elif not self._repeated:
             self._values[".".join(parts)] = value
         else:
-            self._values.setdefault(".".join(parts), []).append(value)
+            listed = self._values.setdefault(".".join(parts), [])
+            if not isinstance(listed, list):
+                raise SbemError(f"{'.'.join(parts)} is one value and many")
+            listed.append(value)
 
     def record(self) -> Record:
         return Record(self._name, self._values, self._utc_us)

@@ -80,11 +80,13 @@ class _Run:
         self._target = target
         self._subject = target.make()
         self.fed = 0
+        """Bytes of rubbish; the good frames between are not counted."""
         self.most_kept = 0
         self.refused = 0
 
     def rubbish(self, pieces: list[bytes], draw: random.Random) -> None:
         for piece in pieces:
+            self.fed += len(piece)
             if self._target.datagrams:
                 self._feed(piece)
                 continue
@@ -106,7 +108,6 @@ class _Run:
         )
 
     def _feed(self, data: bytes) -> Sequence[Hashable]:
-        self.fed += len(data)
         found: Sequence[Hashable] = ()
         try:
             found = self._subject.feed(data)
