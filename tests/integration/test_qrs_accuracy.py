@@ -20,11 +20,13 @@ from drivers.files.annotations import read_annotations
 from drivers.replay import blocks, stream_info
 
 FLOORS = {
-    "mitdb/101": (99.8, 99.5),
+    "mitdb/101": (99.9, 99.9),
+    "mitdb/108": (99.3, 99.3),
     "mitdb/119": (99.9, 99.9),
-    "mitdb/208": (99.3, 99.7),
-    "mitdb/223": (99.8, 99.9),
-    "svdb/800": (99.8, 99.8),
+    "mitdb/203": (99.3, 99.5),
+    "mitdb/208": (99.4, 99.7),
+    "mitdb/223": (99.9, 99.9),
+    "svdb/800": (99.9, 99.9),
 }
 
 

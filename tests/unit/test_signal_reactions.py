@@ -95,10 +95,10 @@ def test_pacer_pulses_without_capture_are_no_beats() -> None:
     assert [q for h in hops for q in h.qrs if q.time_s > 5] == []
 
 
-def test_p_waves_after_a_standstill_are_no_beats_before_asystole_is_found() -> None:
+def test_p_waves_alone_are_no_beats() -> None:
     steps = (Step(rhythm="steady", seconds=20), Step(rhythm="p-waves-only", seconds=20))
     hops, _ = played(*steps, seconds=38)
-    assert [q.time_s for h in hops for q in h.qrs if 20.6 < q.time_s < 25.5] == []
+    assert [q.time_s for h in hops for q in h.qrs if q.time_s > 20.6] == []
 
 
 def test_a_rate_is_shown_within_5_s_of_the_first_beat() -> None:
