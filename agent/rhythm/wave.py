@@ -22,6 +22,10 @@ CALM = 0.48
 """Share of samples under a fifth of their second's peak: 0.15-0.45 in VF, 0.5-0.95 in beats."""
 LEAKAGE = 0.80
 """What is left of the wave after a notch at its mean frequency: 1 in noise, 0 in a sine."""
+SLOW_HZ = 7.0
+SLOW_LEAKAGE = 0.45
+"""A wave with so few zero crossings must be so pure: flutter nears a sine, a wide rhythm of 110 to
+180/min without isoelectric line does not."""
 CROSSINGS = (5.0, 24.0)
 """Zero crossings per second: under these it is a slow wide rhythm, over these it is noise."""
 
@@ -43,7 +47,7 @@ class Wave:
             self.height_uv >= HEIGHT_UV
             and self.steepness < STEEPNESS
             and self.calm < CALM
-            and self.leakage < LEAKAGE
+            and self.leakage < (LEAKAGE if self.crossings_hz >= SLOW_HZ else SLOW_LEAKAGE)
             and CROSSINGS[0] <= self.crossings_hz <= CROSSINGS[1]
         )
 

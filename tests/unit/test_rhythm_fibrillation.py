@@ -7,7 +7,7 @@ import pytest
 from support.rhythm_hops import Strip, analyse
 
 from agent.rhythm.types import FindingKind, Rhythm
-from agent.rhythm.wave import is_fibrillatory, measure
+from agent.rhythm.wave import CALM, LEAKAGE, is_fibrillatory, measure
 from agent.signal.types import RATE_HZ, SignalState
 from models.inference import ModelId, RhythmProbabilities
 
@@ -108,3 +108,15 @@ def test_stage_2_against_it_delays_the_rule_and_does_not_silence_it() -> None:
     told = analyse(Strip().sinus(20).fibrillating(12), rhythm_network=Says(normal=1.0))
     (vf,) = told.found(VF)
     assert vf.found_s - 20.0 <= 7.0
+
+
+def test_a_slow_wave_must_be_pure() -> None:
+    t = np.arange(4 * 250) / 250.0
+    flutter = 400.0 * np.sin(2 * np.pi * 3.0 * t)
+    assert is_fibrillatory(flutter.astype(np.float32))
+    # A wide rhythm of 165/min: broad complex and broad T, no line at rest between them.
+    phase = (t * 165.0 / 60.0) % 1.0
+    wide = 400.0 * np.sin(2 * np.pi * phase) + 200.0 * np.sin(4 * np.pi * phase + 0.5)
+    figures = measure(wide.astype(np.float32))
+    assert figures.calm < CALM and figures.leakage < LEAKAGE and figures.crossings_hz > 5.0
+    assert not figures.fibrillating
