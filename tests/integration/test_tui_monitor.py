@@ -335,6 +335,24 @@ async def test_sheets_never_cover_alarms_or_numbers() -> None:
         await bed.until(lambda: "HELP" not in bed.text)
 
 
+async def test_an_alarm_is_judged_with_three_keys() -> None:
+    async with bedside() as bed:
+        bed.server.send(bed.unit.change("start", ASYSTOLE))
+        await bed.pilot.press("j")
+        await bed.shows("JUDGE AN ALARM", "*** ASYSTOLE", "1 true: there was such an event")
+        await bed.pilot.press("2")
+        await bed.shows("FALSE. Which rhythm is it?", "1 sinus rhythm")
+        assert bed.server.commands == []
+        await bed.pilot.press("1")
+        await bed.until(lambda: bool(bed.server.commands))
+        (command,) = bed.server.commands
+        assert (command.name, command.alarm_ids) == ("judge", (ASYSTOLE.alarm_id,))
+        assert (command.judgement, command.rhythm) == ("false", Rhythm.NORMAL)
+        await bed.pilot.press("j", "1")
+        await bed.until(lambda: "JUDGE AN ALARM" not in bed.text)
+        assert len(bed.server.commands) == 1
+
+
 async def test_the_bell_rings_for_alarms_and_honours_the_pause() -> None:
     rung: list[float] = []
     async with bedside(options=Options(sound=True, by="nurse")) as bed:

@@ -70,6 +70,10 @@ class MonitorApp(App[None]):
         Binding("g", "grid"),
         Binding("l", "sheet('alarms')"),
         Binding("question_mark,h", "sheet('help')"),
+        Binding("j", "judge"),
+        Binding("up", "judge_other(-1)"),
+        Binding("down", "judge_other(1)"),
+        *(Binding(str(digit), f"judge_digit({digit})") for digit in range(10)),
         Binding("escape", "sheet('')"),
         Binding("b", "next_bed"),
         Binding("left", "caliper(-1)"),
@@ -163,6 +167,25 @@ class MonitorApp(App[None]):
     def action_sheet(self, name: str) -> None:
         """Open or close the help or the list of alarms."""
         self.bedside.open_sheet(name)
+
+    def action_judge(self) -> None:
+        """Open or close the sheet on which an alarm is judged."""
+        self.bedside.judging.begin(self.view.judgeable())
+        self.bedside.open_sheet("judge")
+
+    def action_judge_other(self, step: int) -> None:
+        """Choose another alarm to judge."""
+        if self.bedside.sheet_open == "judge":
+            self.bedside.judging.move(self.view.judgeable(), step)
+
+    async def action_judge_digit(self, digit: int) -> None:
+        """Answer the question on the sheet; the last answer sends the judgement."""
+        if self.bedside.sheet_open != "judge" or self.view.bed is None:
+            return
+        said = self.bedside.judging.press(digit)
+        if said is not None:
+            self.bedside.judging.judgement = None
+            await self._ask(self._commands.judge(self.view.bed, said))
 
     def action_caliper(self, columns: int) -> None:
         """Move the caliper's line on the frozen trace."""

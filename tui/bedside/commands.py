@@ -7,6 +7,7 @@ import time
 
 from sync.contract import Command
 from sync.ids import new_id
+from tui.bedside.judging import Judged
 
 AUDIO_PAUSE_S = 120.0
 """Two minutes, as monitors do; the agent refuses more than the organisation allows."""
@@ -31,6 +32,16 @@ class Commands:
     def resume_audio(self, bed: str) -> Command:
         """End the pause."""
         return self._command("resume_audio", bed)
+
+    def judge(self, bed: str, said: Judged) -> Command:
+        """Say what the person thinks of an alarm."""
+        return self._command(
+            "judge",
+            bed,
+            alarm_ids=(said.alarm_id,),
+            judgement=said.judgement,
+            rhythm=said.rhythm,
+        )
 
     def _command(self, name: str, bed: str, **more: object) -> Command:
         self._seq += 1

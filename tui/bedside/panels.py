@@ -37,6 +37,7 @@ KEYS = (
     ("+ -", "gain"),
     ("< >", "speed"),
     ("g", "grid"),
+    ("j", "judge"),
 )
 SHORT_KEYS = (("a", "ack"), ("p", "pause"), ("f", "freeze"), ("l", "log"), ("?", "help"))
 LABEL_WIDTH = 8

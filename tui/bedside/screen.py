@@ -11,6 +11,7 @@ from textual.widget import Widget
 
 from sync.contract import AlarmInfo
 from tui.bedside import panels, sheets
+from tui.bedside.judging import Judging
 from tui.bedside.layout import Box, arrange
 from tui.bedside.panels import Now
 from tui.bedside.trace import Trace
@@ -58,6 +59,7 @@ class BedsideScreen(Screen[None]):
         self.details = TextRows(id="details")
         self.log_list = TextRows(id="log")
         self.footer = TextRows(id="footer")
+        self.judging = Judging()
         self._open = ""
         self._frames = 0
         self._beat_until_s = 0.0
@@ -110,8 +112,13 @@ class BedsideScreen(Screen[None]):
             self.wave.freeze()
             self._frozen_until_s = now_s + FREEZE_S
 
+    @property
+    def sheet_open(self) -> str:
+        """``help``, ``alarms``, ``judge`` or nothing."""
+        return self._open
+
     def open_sheet(self, name: str) -> None:
-        """Lay ``help`` or ``alarms`` over the trace; the same name again takes it away."""
+        """Lay a sheet (see ``sheet_open``) over the trace; the same name again takes it away."""
         self._open = "" if name == self._open else name
         self.sheet.set_class(bool(self._open), "open")
 
@@ -164,6 +171,10 @@ class BedsideScreen(Screen[None]):
         palette = self.palette
         if self._open == "help":
             rows = sheets.help_rows(self.wave.scale, palette, width)
+        elif self._open == "judge":
+            view, size = frame.view, (width, height - 1)
+            self.judging.follow(view.judgeable())
+            rows = self.judging.rows(view.judgeable(), view.judged, size, palette)
         else:
             rows = sheets.alarm_rows(frame.view, frame.alarms, height - 1, width, palette)
         self.sheet.show(sheets.ruled_off(rows, height, width, palette))

@@ -15,7 +15,8 @@ _HELP = (
     ("p", "pause audio 2 min, p again ends it", "< >", "speed 6.25 12.5 25 50 mm/s"),
     ("f", "freeze; arrows move the caliper,", "g", "grid of 5 mm"),
     ("", "tab takes its other line", "b", "next bed of this unit"),
-    ("l", "alarms now and since this screen began", "q", "quit; monitoring goes on"),
+    ("l", "alarms now and since this screen began", "j", "judge an alarm: true, false"),
+    ("", "", "q", "quit; monitoring goes on"),
 )
 
 

@@ -13,6 +13,7 @@ from sync.contract import (
     AlarmMessage,
     AnyMessage,
     BedState,
+    Feedback,
     Priority,
     Reply,
     UnitState,
@@ -49,6 +50,8 @@ class BedView:
         self.unit: UnitState | None = None
         self.state: BedState | None = None
         self.log: deque[AlarmMessage] = deque(maxlen=LOG_LENGTH)
+        self.judged: dict[str, Feedback] = {}
+        """What was said of an alarm since this screen began, by alarm id."""
         self.clock_set = True
         self._states: dict[str, BedState] = {}
         """The newest state of every bed, for turning to another one."""
@@ -75,6 +78,8 @@ class BedView:
                     self._take_state(message)
             case Vitals() if self._is_mine(message.bed):
                 self._vitals, self._vitals_s = message, now_s
+            case Feedback() if self._is_mine(message.bed):
+                self.judged[message.alarm_id] = message
             case AlarmMessage() if self._is_mine(message.bed):
                 self._take_change(message)
             case _:
@@ -87,6 +92,7 @@ class BedView:
         self._vitals = None
         self._alarms = {a.alarm_id: a for a in self.state.alarms} if self.state else {}
         self.log.clear()
+        self.judged.clear()
 
     def _is_mine(self, bed: str) -> bool:
         if self.bed is None:
@@ -176,6 +182,12 @@ class BedView:
         """Return the ids of the shown alarms that nobody has acknowledged."""
         shown = shown_first(list(self._alarms.values()))
         return tuple(alarm.alarm_id for alarm in shown if not alarm.acknowledged)
+
+    def judgeable(self) -> list[AlarmInfo]:
+        """Return the patient's alarms that this screen knows of, newest first."""
+        known = {change.alarm.alarm_id: change.alarm for change in self.log} | self._alarms
+        patient = [alarm for alarm in known.values() if alarm.kind == "physiological"]
+        return sorted(patient, key=lambda alarm: -alarm.raised)
 
     def audio_paused_s(self, now_ns: int) -> float:
         """Return how long the audio stays paused; 0 when it is on."""
