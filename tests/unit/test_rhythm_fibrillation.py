@@ -118,5 +118,7 @@ def test_a_slow_wave_must_be_pure() -> None:
     phase = (t * 165.0 / 60.0) % 1.0
     wide = 400.0 * np.sin(2 * np.pi * phase) + 200.0 * np.sin(4 * np.pi * phase + 0.5)
     figures = measure(wide.astype(np.float32))
-    assert figures.calm < CALM and figures.leakage < LEAKAGE and figures.crossings_hz > 5.0
+    assert figures.calm < CALM
+    assert figures.leakage < LEAKAGE
+    assert figures.crossings_hz > 5.0
     assert not figures.fibrillating
