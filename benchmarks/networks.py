@@ -28,7 +28,7 @@ from models.registry import BUNDLES
 from models.runtime import OnnxBeats, OnnxQuality, OnnxRhythm
 from models.training import datasets
 from models.training.beats_data import CLASSES, of_lead
-from models.training.calm import is_held_out
+from models.training.datasets import is_held_out
 from models.training.layout import labels, paths
 from models.training.measure import seconds_of
 from models.training.scores import challenge_f1

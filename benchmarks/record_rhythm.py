@@ -19,7 +19,7 @@ from agent.analyze import analyse
 from agent.networks import load as load_networks
 from drivers.files import open_record
 from models.record_rhythm import CLASSES, classify_record, features
-from models.training.calm import is_held_out
+from models.training.datasets import is_held_out
 from models.training.layout import labels, paths
 from models.training.record import cross_validated, fit
 from models.training.scores import challenge_f1

@@ -13,12 +13,11 @@ from torch import Tensor, nn
 
 from models.preprocess import RATE_HZ
 from models.training.augment import Ward
-from models.training.datasets import Recording, fold
+from models.training.datasets import Recording, is_held_out
 from models.training.loop import Plan, train
 from models.training.networks import RhythmTrunk, normalise, with_context
 from models.training.scores import challenge_f1
 
-HELD_OUT_FOLD = 0
 CLASSES = "NAO"
 IGNORED = -1
 CLASS_WEIGHTS = (1.0, 1.5, 1.2)
@@ -36,11 +35,6 @@ class Example:
     signal: NDArray[np.float32]
     labels: NDArray[np.int64]
     """Index in CLASSES, or IGNORED."""
-
-
-def is_held_out(name: str) -> bool:
-    """Never trained on, in any database."""
-    return fold(name) == HELD_OUT_FOLD
 
 
 def challenge_examples(recordings: list[Recording]) -> list[Example]:

@@ -30,6 +30,8 @@ DS1 = tuple(
 )
 PACED = ("102", "104", "107", "217")
 
+HELD_OUT_FOLD = 0
+
 # ANSI/AAMI EC57 mapping of beat annotations.
 BEAT_KINDS = {
     **dict.fromkeys("NLRej", "N"),
@@ -177,3 +179,8 @@ def _unpack(path: Path) -> Iterator[Recording]:
 def fold(name: str, folds: int = 5) -> int:
     """The fold of a record: of its name alone, so it stays when records are added."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % folds
+
+
+def is_held_out(name: str) -> bool:
+    """Never trained on by the quality and rhythm networks, in any database."""
+    return fold(name) == HELD_OUT_FOLD

@@ -21,8 +21,7 @@ from models.preprocess import RATE_HZ
 from models.runtime import OnnxQuality
 from models.training.augment import Row, Ward, qrs_height
 from models.training.bundle import write_bundle
-from models.training.calm import is_held_out
-from models.training.datasets import Recording, load
+from models.training.datasets import Recording, is_held_out, load
 from models.training.loop import Plan, train
 from models.training.measure import cost_ms, stream_quality
 from models.training.networks import QualityNet, UsableGraph

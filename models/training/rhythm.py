@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from models.runtime import RHYTHM_CLASSES, OnnxRhythm
 from models.training import calm, lethal
 from models.training.bundle import write_bundle
-from models.training.datasets import Recording, load
+from models.training.datasets import Recording, is_held_out, load
 from models.training.measure import (
     confidence_error,
     cost_ms,
@@ -46,7 +46,7 @@ DATABASES = ("cinc2017", "mitdb", "svdb", "vfdb", "cinc2015", "nstdb")
 
 def calm_temperature(trunk: RhythmTrunk, challenge: list[Recording]) -> float:
     """Fitted on the held-out records' seconds after the first ten."""
-    held_out = [r for r in challenge if calm.is_held_out(r.name) and r.label in calm.CLASSES]
+    held_out = [r for r in challenge if is_held_out(r.name) and r.label in calm.CLASSES]
     logits = calm.logits_of(trunk, held_out)
     late = np.concatenate([x[10:] for x in logits])
     truth = np.concatenate(
@@ -119,7 +119,7 @@ def calibration_signals(groups: dict[str, list[Recording]]) -> list[NDArray[np.f
         ("vfdb", 1),
         ("cinc2015", 60),
     ):
-        kept = [r for r in groups[name] if not calm.is_held_out(r.name)][::every]
+        kept = [r for r in groups[name] if not is_held_out(r.name)][::every]
         found += [r.signals[0][-30 * 250 :] for r in kept]
     for r in groups["vfdb"]:
         for t in np.flatnonzero(lethal.rhythm_labels(r) > 0)[::120]:
@@ -163,7 +163,7 @@ def build(
 
 def challenge_report(network: OnnxRhythm, challenge: list[Recording]) -> dict[str, float]:
     """Held-out records without the noise class: F1 by the mean of the last two thirds."""
-    held_out = [r for r in challenge if calm.is_held_out(r.name) and r.label in calm.CLASSES]
+    held_out = [r for r in challenge if is_held_out(r.name) and r.label in calm.CLASSES]
     truth, said, late, reference = [], [], [], []
     for r in held_out:
         p = stream_rhythm(network, r.signals[0])
