@@ -75,6 +75,8 @@ class SerialDevice(ABC, Generic[StreamT]):
     silence_remedy: ClassVar[str]
     """What to look at when nothing comes at all."""
     dtr: ClassVar[bool] = True
+    device_clock: ClassVar[bool] = False
+    """Packets carry the device's own time, and its stream tells the axis of it."""
 
     def __init__(
         self,
@@ -140,7 +142,8 @@ class SerialDevice(ABC, Generic[StreamT]):
                     # Only now, since the set-up may have measured the rate, or measured another:
                     # then a new stream begins, for one axis has one rate.
                     axis_rate_hz = self.rate_hz
-                    axis = StreamAxis(emit, StreamClock(self.rate_hz))
+                    clock = StreamClock(self.rate_hz, device_clock=self.device_clock)
+                    axis = StreamAxis(emit, clock)
                     stream = self.stream_on(axis)
                     emit(self._info(firmware))
                 link.waiting_for_data()
