@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
+from agent.evaluate.commands import evaluate
+
 if TYPE_CHECKING:
     from drivers.commands import Device
     from drivers.files import Record
@@ -194,6 +196,9 @@ def _analyse_one(record: Record, networks: object, out: Path) -> None:
         f"{record.name}: rhythm {result['rhythm']}, {result['counts']['beats']} beats, "
         f"{alarms} alarm{'s' * (alarms != 1)} → {out / record.name}.json, .wb"
     )
+
+
+main.add_command(evaluate)
 
 
 @main.group()

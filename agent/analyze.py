@@ -111,8 +111,12 @@ def analyse(
     networks: Networks,
     limits: RhythmLimits | None = None,
     progress: Callable[[float], None] = lambda seconds: None,
+    watch: Callable[[Step], None] = lambda step: None,
 ) -> Analysis:
-    """Run a record through the chain; ``progress`` is told the seconds done so far."""
+    """Run a record through the chain.
+
+    ``progress`` is told the seconds done so far, ``watch`` every step of the chain.
+    """
     info = StreamInfo(record.form, record.address, record.rate_hz, record.leads)
     try:
         chain = Chain(info, limits or RhythmLimits(), networks)
@@ -122,10 +126,12 @@ def analyse(
     alarms = _AlarmLog(analysis.alarms)
     for event in blocks(record, BLOCK_S):
         for step in chain.push(event):
+            watch(step)
             _gather(analysis, alarms, step)
         progress(event.end / record.rate_hz)
     steps, last = chain.flush()
     for step in steps:
+        watch(step)
         _gather(analysis, alarms, step)
     for rhythm_event in last:
         alarms.event(rhythm_event, _ns(record.duration_s))

@@ -211,6 +211,18 @@ class Confusion:
         )
         return BeatCounts(found, missed, extra)
 
+    def false_positive_rate(self, name: str) -> float:
+        """FPR = FP / (TN + FP) of one class, 0 to 1; NaN where nothing could be false.
+
+        TN is every beat found or made up, neither of the class nor called so; as ``bxb`` counts
+        it for V. For S, which ``bxb`` leaves out, by the same rule.
+        """
+        extra = self.of_class(name).extra
+        others = sum(
+            n for (r, d), n in self.counts.items() if r != name and d not in (name, MISSED)
+        )
+        return _ratio(extra, others + extra)
+
 
 def compare_beats(
     reference: ReferenceBeats,

@@ -1,5 +1,7 @@
 """The EC57 scorer: one-to-one matching, exclusions, classes, and agreement with wfdb's counts."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from wfdb.processing import compare_annotations
 
 from agent.scoring import (
     BeatCounts,
+    Confusion,
     ReferenceBeats,
     aami_class,
     compare_beats,
@@ -113,6 +116,34 @@ def test_confusion_tells_classes_misses_and_false_beats() -> None:
     confusion, _ = compare_beats(reference, [1.0, 2.0, 4.0, 5.0], ["V", "V", "V", "V"])
     assert confusion.of_class("V") == BeatCounts(found=1, missed=1, extra=2)
     assert confusion.beats() == BeatCounts(found=3, missed=1, extra=1)
+
+
+def test_false_positive_rate_is_over_beats_that_could_be_false() -> None:
+    confusion, _ = compare_beats(beats(1.0, 2.0, 3.0, 4.0, symbols="NNVF"), [1, 2, 4, 5], "NVVN")
+    # False: the second N. True negatives: the first N and the made-up beat that is not called V.
+    assert confusion.false_positive_rate("V") == pytest.approx(1 / 3)
+    assert confusion.false_positive_rate("S") == 0.0
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("NSVFQO"), st.sampled_from("NSVFQO")).filter(
+            lambda pair: pair != ("O", "O")
+        ),
+        max_size=60,
+    )
+)
+def test_invariants_of_a_confusion(pairs: list[tuple[str, str]]) -> None:
+    confusion = Confusion(Counter(pairs))
+    beats_of = confusion.beats()
+    assert beats_of.found + beats_of.missed + beats_of.extra == len(pairs)
+    assert confusion + Confusion({}) == Confusion(dict(Counter(pairs)))
+    for name in "NSVFQ":
+        counts = confusion.of_class(name)
+        assert counts.found + counts.missed == sum(r == name for r, _ in pairs)
+        assert counts.found + counts.extra <= sum(d == name for _, d in pairs)
+        rate = confusion.false_positive_rate(name)
+        assert np.isnan(rate) or 0.0 <= rate <= 1.0
 
 
 def test_a_class_for_each_detection_is_demanded() -> None:

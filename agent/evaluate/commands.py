@@ -1,0 +1,122 @@
+"""The command line of ``wardbeat evaluate``; what a command needs is imported when it is called."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from agent.evaluate.judging import Judge
+
+
+@click.group()
+def evaluate() -> None:
+    """Measure the unit's judgement on recordings that experts have annotated.
+
+    Everything runs through the very chain of `wardbeat analyze`. See docs/evaluate.md.
+    """
+
+
+def _common(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of every evaluation."""
+    for option in (
+        click.argument("folder", metavar="DIR", type=click.Path(path_type=Path)),
+        click.option("--records", multiple=True, metavar="NAMES", help="Only these (100,103,…)."),
+        click.option("--lead", "leads", multiple=True, help="Name or number (from 0) of a lead."),
+        click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write it here."),
+        click.option("--jobs", type=click.IntRange(1, 256), default=1, help="Processes."),
+        click.option("--rules-only", is_flag=True, help="Leave the networks out."),
+        click.option("--models", type=click.Path(path_type=Path), help="A unit's models folder."),
+    ):
+        command = option(command)
+    return command
+
+
+@evaluate.command("beats")
+@_common
+@click.option("--whole", is_flag=True, help="Count the first five minutes, too.")
+def evaluate_beats(folder: Path, whole: bool, **chosen: Any) -> None:
+    """QRS, VEB, SVEB and heart rate against annotated beats (ANSI/AAMI EC57)."""
+    from agent.evaluate import beats
+    from agent.evaluate.folder import annotated, entries
+
+    with _faults():
+        judge, only = _judge(**chosen), _names(chosen["records"])
+        todo, without = annotated(entries(folder, only), folder, named=bool(only))
+        _warn(without)
+        with _progress(len(todo)) as progress:
+            report = beats.evaluate(
+                todo, folder, judge, whole=whole, processes=chosen["jobs"], progress=progress
+            )
+        _tell(report, beats.text, chosen["json_file"])
+
+
+def _names(given: Sequence[str]) -> list[str]:
+    return [name for text in given for name in text.replace(",", " ").split()]
+
+
+def _judge(leads: tuple[str, ...], rules_only: bool, models: Path | None, **_: Any) -> Judge:
+    from agent.evaluate.judging import Judge
+    from models.registry import Registry
+
+    judge = Judge(Registry(models) if models is not None else None, rules_only, leads)
+    _warn([f"{line}; rules judge in its place" for line in judge.networks().refused])
+    return judge
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    """What stops an evaluation, as one line."""
+    from agent.evaluate.folder import EvaluateError
+    from drivers.files import RecordError
+
+    try:
+        yield
+    except (EvaluateError, RecordError) as error:
+        _stop(str(error))
+
+
+@contextmanager
+def _progress(count: int) -> Iterator[Callable[[int], None]]:
+    """A bar where somebody looks."""
+    shown = count > 1 and sys.stderr.isatty()
+    with click.progressbar(length=count, file=sys.stderr, hidden=not shown) as bar:
+        yield lambda done: bar.update(done - bar.pos)
+
+
+def _tell(
+    report: Mapping[str, Any],
+    text: Callable[[Mapping[str, Any]], Sequence[str]],
+    json_file: Path | None,
+) -> None:
+    """Text out, JSON where it is wanted; exit status 1 where a record failed, 2 where all did."""
+    from agent.evaluate.figures import write_json
+
+    failed = report["failed"]
+    _warn([failure["error"] for failure in failed])
+    if failed and not report["records"]:
+        _stop("no record could be evaluated")
+    click.echo("\n".join(text(report)))
+    if json_file is not None:
+        write_json(report, json_file)
+    if failed:
+        names = ", ".join(failure["record"] for failure in failed)
+        _warn([f"{len(failed)} of {len(failed) + len(report['records'])} records failed: {names}"])
+        sys.exit(1)
+
+
+def _warn(lines: Sequence[str]) -> None:
+    for line in lines:
+        click.echo(f"wardbeat: {line}", err=True)
+
+
+def _stop(message: str) -> NoReturn:
+    click.echo(f"wardbeat: {message}", err=True)
+    sys.exit(2)

@@ -1,0 +1,109 @@
+"""Runs records through the chain of ``wardbeat analyze``, one after another or in processes.
+
+A record that cannot be read or scored is named with its reason; the others go on.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import TypeVar
+
+from agent.analyze import Analysis, analyse
+from agent.chain import Step
+from agent.evaluate.folder import Entry
+from agent.networks import Networks, load
+from drivers.files import Record, RecordError, open_record
+from models.registry import Registry
+
+R = TypeVar("R")
+Watch = Callable[[Step], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """What judges the records; each process makes it for itself."""
+
+    registry: Registry | None = None
+    """Whose networks; None: the shipped ones."""
+    rules_only: bool = False
+    leads: tuple[str, ...] = ()
+    """Names or numbers of the leads to use; none: all ECG leads, as ``analyze`` does."""
+
+    def networks(self) -> Networks:
+        """The networks, loaded once in each process."""
+        return Networks() if self.rules_only else _loaded(self.registry)
+
+    @contextmanager
+    def open(self, entry: Entry) -> Iterator[Record]:
+        """The record with the leads to judge; RecordError where it cannot be read."""
+        with open_record(entry.path, leads=self.leads or None) as record:
+            yield record
+
+    def analyse(self, record: Record, watch: Watch = lambda step: None) -> Analysis:
+        """The record through the chain."""
+        return analyse(record, self.networks(), watch=watch)
+
+
+@cache
+def _loaded(registry: Registry | None) -> Networks:
+    return load(registry)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A record that has no figures."""
+
+    record: str
+    error: str
+    """One line."""
+
+
+def _guarded(work: Callable[[Entry], R], entry: Entry) -> R | Failure:
+    try:
+        return work(entry)
+    except RecordError as error:
+        return Failure(entry.name, str(error))
+
+
+def _deaf() -> None:
+    """Leave Ctrl-C to the parent process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def each(
+    work: Callable[[Entry], R],
+    todo: Sequence[Entry],
+    processes: int = 1,
+    progress: Callable[[int], None] = lambda done: None,
+) -> tuple[list[R], list[Failure]]:
+    """``work`` on every record: results in the order of the records, and what failed.
+
+    ``work`` must be picklable where there is more than one process. ``progress`` is told how
+    many are done.
+    """
+    guarded = partial(_guarded, work)
+    if processes > 1 and len(todo) > 1:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(processes, len(todo)), context, _deaf) as pool:
+            return _sorted_out(pool.map(guarded, todo), progress)
+    return _sorted_out(map(guarded, todo), progress)
+
+
+def _sorted_out(
+    outcomes: Iterable[R | Failure], progress: Callable[[int], None]
+) -> tuple[list[R], list[Failure]]:
+    good: list[R] = []
+    failed: list[Failure] = []
+    for done, outcome in enumerate(outcomes, 1):
+        if isinstance(outcome, Failure):
+            failed.append(outcome)
+        else:
+            good.append(outcome)
+        progress(done)
+    return good, failed
