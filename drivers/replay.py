@@ -33,6 +33,9 @@ BLOCK_S = 30.0
 LIVE_BLOCK_S = 0.1
 """As often as a serial device brings samples."""
 
+LONGEST_DELAY_S = 2.5
+"""Looking for a file costs next to nothing, and one that is there again must play within 5 s."""
+
 
 def stream_info(record: Record) -> StreamInfo:
     """The stream that a record's blocks make up."""
@@ -113,9 +116,8 @@ class ReplayDriver:
     async def run(self, emit: Emit) -> None:
         """Play until cancelled; a file that cannot be read is tried again, as a lost device is."""
         link = Link(emit, where=str(self._path), now_ns=time.monotonic_ns)
-        await supervise(
-            lambda link: self._play(link, emit), link, backoff=Backoff(random=random.random)
-        )
+        backoff = Backoff(random=random.random, longest_s=LONGEST_DELAY_S)
+        await supervise(lambda link: self._play(link, emit), link, backoff=backoff)
 
     async def _play(self, link: Link, emit: Emit) -> None:
         link.connecting()
