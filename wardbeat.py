@@ -319,6 +319,27 @@ def models_shadow(
     _models_work(commands.shadow, _registry(config, folder), name, version or "")
 
 
+@models.command("trials")
+@click.option(
+    "--data",
+    "store",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The unit's data folder, or its database; a running unit is not disturbed.",
+)
+@click.option("--newest", default=20, show_default=True, help="Show so many single cases.")
+def models_trials(store: Path, newest: int) -> None:
+    """Show how candidates in shadow did: hours run, what they said otherwise, newest cases."""
+    from agent.shadow_report import shadow_report
+    from agent.store import StoreError
+
+    try:
+        lines = shadow_report(store, newest=newest)
+    except StoreError as error:
+        _stop(str(error))
+    click.echo("\n".join(lines))
+
+
 @models.command("keygen")
 @click.argument("key", type=click.Path(path_type=Path))
 def models_keygen(key: Path) -> None:

@@ -27,7 +27,9 @@ from agent.outlets import Outlets
 from agent.presence import Presence
 from agent.rhythm.limits import RhythmLimits
 from agent.rhythm.types import Beat, Finding, RhythmChange
-from agent.signal.types import SignalState
+from agent.rr_rhythm import RrRhythm
+from agent.shadow import Heard, Shadow
+from agent.signal.types import Rate, SignalState
 from agent.store import Store
 from agent.strips import StripTaker
 from drivers.samples import (
@@ -83,6 +85,8 @@ class Bed:
         self._store = services.store
         self._outlets = services.outlets
         self._networks = services.networks
+        self.shadow: Shadow | None = None
+        """Candidates that hear what this bed hears, while there are any."""
         now_ns = self._clock.monotonic_ns()
         self.status = BedStatus(
             unit=self._outlets.unit_name,
@@ -100,7 +104,9 @@ class Bed:
         self._news = asyncio.Event()
         self._alarms_in_order = asyncio.Lock()
         self._chain: Chain | None = None
+        self._chains = 0
         self._stream = ""
+        self._rr_rhythm = RrRhythm()
         self._time: StreamTime | None = None
         self._minute = Minute()
         self._minute_began_ns = now_ns
@@ -217,6 +223,10 @@ class Bed:
             case StreamInfo():
                 self.status.info = event
                 self._chain = self._new_chain()
+                self._rr_rhythm = RrRhythm()
+                if not event.leads:
+                    # Without samples there is no axis: stream seconds are seconds from here.
+                    self._time = StreamTime(1.0, 0, now_ns, 1.0)
                 self.publish_state()
             case SampleBlock():
                 presence.sampled(now_ns)
@@ -229,7 +239,7 @@ class Bed:
                 self.publish_state()
             case HeartRateReading() if self._chain is None:
                 presence.sampled(now_ns)
-                self._own_rate(event)
+                await self._own_rate(event)
             case HeartRateReading():
                 pass  # a device with a wave: its contact comes with the samples
             case BatteryReading():
@@ -239,7 +249,19 @@ class Bed:
         info = self.status.info
         if info is None or not info.leads:
             return None
+        self._chains += 1
         return Chain(info, self.status.limits, self._networks)
+
+    def _pushed(self, chain: Chain, info: StreamInfo, event: SampleBlock | Gap) -> list[Step]:
+        """What the chain makes of an event, overheard by the candidates."""
+        steps = chain.push(event)
+        if self.shadow is not None:
+            end_s = event.end / info.rate_hz
+            limits, end_ns = self.status.limits, self._to_utc(end_s)
+            self.shadow.offer(
+                Heard(self.name, self._chains, info, limits, event, tuple(steps), end_s, end_ns)
+            )
+        return steps
 
     async def _samples(self, block: SampleBlock, now_ns: int) -> None:
         info = self.status.info
@@ -250,7 +272,7 @@ class Bed:
         self.status.lag_ms = max(now_ns - newest_ns, 0) / 1e6
         self.status.leads = block.leads
         self._silent = False
-        await self._steps(self._chain.push(block))
+        await self._steps(self._pushed(self._chain, info, block))
 
     async def _gap(self, gap: Gap) -> None:
         info = self.status.info
@@ -260,7 +282,7 @@ class Bed:
             self._chain = self._new_chain()
             self.status.silent()
         else:
-            await self._steps(self._chain.push(gap))
+            await self._steps(self._pushed(self._chain, info, gap))
 
     async def _steps(self, steps: Sequence[Step]) -> None:
         beats = [event for step in steps for event in step.events if isinstance(event, Beat)]
@@ -312,7 +334,7 @@ class Bed:
         if not self._silent and presence.is_stale(now_ns):
             self._silent = True
             self.status.silent()
-            await self._conditions(self._no_longer_known())
+            await self._conditions(self._no_longer_known(SignalState.NO_DATA))
         await self._conditions(presence.conditions(now_ns, self._clock.utc_ns()))
         await self._strips.take_due(self._clock.utc_ns())
         if now_ns - self._vitals_ns >= SECOND_NS + SECOND_NS // 5:
@@ -322,22 +344,38 @@ class Bed:
         if now_ns - self._state_ns >= STATE_EVERY_NS:
             self.publish_state()
 
-    def _no_longer_known(self) -> list[Condition]:
-        """Without samples no finding is known to hold: what latches stays, the rest ends."""
+    def _no_longer_known(self, state: SignalState) -> list[Condition]:
+        """Without a heart to hear no finding is known to hold: what latches stays, the rest ends."""
         at_ns = self._clock.utc_ns()
         gone = [
             Condition(alarm.code, present=False, onset_ns=at_ns)
             for alarm in self.alarms.alarms
             if self._services.catalogue[alarm.code].family in ("rate", "ectopy", "rhythm")
         ]
-        return gone + of_signal(SignalState.NO_DATA, at_ns)
+        return gone + of_signal(state, at_ns)
 
-    def _own_rate(self, reading: HeartRateReading) -> None:
-        """A device without a wave tells the rate itself."""
+    async def _own_rate(self, reading: HeartRateReading) -> None:
+        """A device without a wave tells rate and RR intervals: all there is to judge by."""
+        if self._time is None:
+            return
         off = reading.contact is LeadState.OFF
-        self._silent = False
-        self.status.device_rate_bpm = None if off else reading.rate_bpm
-        self.status.state = SignalState.LEAD_OFF if off else SignalState.USABLE
+        rate_bpm = None if off else reading.rate_bpm
+        at_s = (reading.host_ns - self._time.host_ns) / 1e9
+        before, self.status.state = self.status.state, SignalState.USABLE
+        if off:
+            self.status.state = SignalState.LEAD_OFF
+        if self._silent:
+            self._silent, self._rr_rhythm = False, RrRhythm()
+        self.status.own_rate(rate_bpm, reading.rr_ms)
+        for event in self._rr_rhythm.push(reading, at_s, self.status.limits):
+            await self._rhythm_event(event)
+        if off and self.status.state is not before:
+            self._rr_rhythm = RrRhythm()
+            await self._conditions(self._no_longer_known(SignalState.LEAD_OFF))
+        elif self.status.state is not before:
+            await self._conditions(of_signal(self.status.state, self._to_utc(at_s)))
+        rate = Rate(at_s, rate_bpm, self.status.device_rr_ms)
+        self._minute.second(rate, self.status.rhythm_now, self.status.state)
         self._send_vitals()
 
     def _send_vitals(self) -> None:

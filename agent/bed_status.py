@@ -41,6 +41,8 @@ class BedStatus:
     lag_ms: float = 0.0
     device_rate_bpm: float | None = None
     """Of a device that computes the rate itself and sends no wave."""
+    device_rr_ms: float | None = None
+    """Its newest RR interval."""
     _pvc_s: deque[float] = field(default_factory=deque)
     _last_beat_s: float | None = None
     _now_s: float = 0.0
@@ -62,10 +64,15 @@ class BedStatus:
         if beat.kind is BeatClass.V:
             self._pvc_s.append(beat.time_s)
 
+    def own_rate(self, rate_bpm: float | None, rr_ms: tuple[float, ...]) -> None:
+        """Take what a device without a wave tells."""
+        self.device_rate_bpm = rate_bpm
+        self.device_rr_ms = rr_ms[-1] if rr_ms and rate_bpm is not None else None
+
     def silent(self) -> None:
         """Samples stopped coming: nothing that was known is true of now."""
         self.state = SignalState.NO_DATA
-        self.rate = self.rhythm = self.device_rate_bpm = None
+        self.rate = self.rhythm = self.device_rate_bpm = self.device_rr_ms = None
         self.p_usable = 0.0
 
     @property
@@ -89,7 +96,7 @@ class BedStatus:
             unit=self.unit,
             bed=self.bed,
             rate_bpm=self.rate_bpm,
-            rr_ms=self.rate.rr_ms if self.rate is not None else None,
+            rr_ms=self.rate.rr_ms if self.rate is not None else self.device_rr_ms,
             pvc_per_min=len(self._pvc_s) if self.rate is not None else None,
             quality=self.state.value,
             p_usable=self.p_usable,

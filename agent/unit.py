@@ -26,6 +26,7 @@ from agent.model_watch import ModelWatch
 from agent.networks import Networks
 from agent.networks import load as load_networks
 from agent.outlets import Outlets
+from agent.shadow import Shadow
 from agent.stamps import Stamper
 from agent.store import Retention, Store, StoreError, StoreHealth, StoreOptions
 from agent.supervisor import supervise
@@ -70,6 +71,7 @@ class Unit:
         """Reports under way that nobody waits for; kept so that none is collected unfinished."""
         self._since_ns = self._clock.utc_ns()
         self._networks = Networks()
+        self._shadow: Shadow | None = None
         self._publisher: Publisher | None = None
         self._broker_up = False
 
@@ -104,7 +106,9 @@ class Unit:
         self._make_beds(store)
         made = [(bed, self._driver(bed)) for bed in self._beds.values()]
         self._desk = CommandDesk(self._beds, store, self._outlets, self._clock)
-        watch = ModelWatch(self._config.registry(), self._networks, self._use_networks)
+        watch = ModelWatch(
+            self._config.registry(), self._networks, self._use_networks, self._try_out
+        )
         jobs: dict[str, Callable[[], Awaitable[None]]] = {
             "feed": feed.run,
             "health": self._health,
@@ -185,6 +189,22 @@ class Unit:
             },
         )
 
+    def _try_out(self, candidates: Networks | None, refused: list[str]) -> None:
+        """Begin, change or end the trial of candidates beside the networks in use."""
+        for line in refused:
+            log.error("not tried in shadow: %s", line)
+        if self._shadow is not None:
+            if candidates is not None and self._shadow.is_of(candidates, self._networks):
+                return
+            self._shadow.close()
+        self._shadow = None
+        if candidates is not None:
+            store = self._store
+            self._shadow = Shadow(candidates, self._networks, store.disagreement, store.trial)
+            log.info("in shadow: %s", self._shadow.candidate)
+        for bed in self._beds.values():
+            bed.shadow = self._shadow
+
     async def _on_command(self, command: Command) -> Reply:
         return await self._desk.handle(command)
 
@@ -260,6 +280,9 @@ class Unit:
             "dropped_samples": float(store.dropped_samples),
             **{f"falls of {name}": float(count) for name, count in self._falls.items()},
         }
+        if self._shadow is not None:
+            figures["shadow_runs"] = float(not self._shadow.dropped)
+            figures["shadow_disagreements"] = float(self._shadow.disagreements)
         if self._publisher is not None:
             figures["broker_connected"] = float(self._broker_up)
         return figures

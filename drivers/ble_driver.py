@@ -15,7 +15,10 @@ from drivers.ble_link import BleConnection, connected
 from drivers.decoders.heart_rate import (
     BATTERY_LEVEL,
     FIRMWARE,
+    MAKER,
     MEASUREMENT,
+    MODEL,
+    SERIAL_NUMBER,
     HeartRateError,
     decode_battery,
     decode_heart_rate,
@@ -52,6 +55,9 @@ class BleDevice(ABC):
         self.now_ns = now_ns
         self.contact = LeadState.UNKNOWN
         self.firmware = ""
+        self.serial_number = ""
+        self.model = ""
+        """Maker and model, as the device's own information says."""
         self.damaged = 0
         self._frames = 0
         self._bytes = 0
@@ -120,12 +126,30 @@ class BleDevice(ABC):
     """Whether a heart rate packet is what the device is there for."""
 
     async def _know(self, ble: BleConnection, emit: Emit) -> None:
-        if ble.has(FIRMWARE):
-            self.firmware = (await ble.read(FIRMWARE)).decode("utf-8", "replace").strip("\0 ")
+        self.firmware = await self._information(ble, FIRMWARE)
+        self.serial_number = await self._information(ble, SERIAL_NUMBER)
+        self.model = (
+            f"{await self._information(ble, MAKER)} {await self._information(ble, MODEL)}".strip()
+        )
         if ble.has(BATTERY_LEVEL):
-            percent = decode_battery(await ble.read(BATTERY_LEVEL))
-            if percent is not None:
-                emit(BatteryReading(self.now_ns(), percent))
+
+            def battery(data: bytes, host_ns: int) -> bool:
+                percent = decode_battery(data)
+                if percent is not None:
+                    emit(BatteryReading(host_ns, percent))
+                return False
+
+            battery(await ble.read(BATTERY_LEVEL), self.now_ns())
+            # Some tell it of themselves, some refuse: then what was read must do.
+            with suppress(Exception):
+                await self.subscribe(ble, BATTERY_LEVEL, battery)
+
+    @staticmethod
+    async def _information(ble: BleConnection, characteristic: str) -> str:
+        """A text of the Device Information Service, "" where the device has none."""
+        if not ble.has(characteristic):
+            return ""
+        return (await ble.read(characteristic)).decode("utf-8", "replace").strip("\0 ")
 
     async def _stream(self, ble: BleConnection, link: Link) -> None:
         patience_s = FIRST_DATA_S

@@ -26,5 +26,14 @@ class HeartRateStrap(BleDevice):
             )
         if not self._told:
             self._told = True
-            emit(StreamInfo(self.device, self.address, 0.0, (), firmware=self.firmware))
+            emit(
+                StreamInfo(
+                    self.model or self.device,
+                    self.address,
+                    0.0,
+                    (),
+                    serial_number=self.serial_number,
+                    firmware=self.firmware,
+                )
+            )
         await self.heart_rate(ble, emit)

@@ -90,6 +90,14 @@ def _clean(signal: Signal) -> Signal:
     return np.nan_to_num(signal, nan=0.0, posinf=0.0, neginf=0.0)[np.newaxis]
 
 
+def _row(probabilities: NDArray[np.float32], count: int) -> list[float]:
+    """One row of so many values; ValueError where the graph gave another shape."""
+    if probabilities.shape != (1, count):
+        raise ValueError(f"its 'probabilities' have shape {probabilities.shape}, not (1, {count})")
+    row: list[float] = probabilities[0].tolist()
+    return row
+
+
 class OnnxQuality:
     """Stage 1. Graph: ``signal`` (1, n), n from 250 to context → ``p_usable`` (one value)."""
 
@@ -147,7 +155,7 @@ class OnnxRhythm:
         feeds["second"] = _clean(second)
         probabilities, *following = self._graph.run(self._outputs, feeds)
         after: _State = tuple(following)
-        return after, RhythmProbabilities(*map(float, probabilities[0]))
+        return after, RhythmProbabilities(*_row(probabilities, len(RHYTHM_CLASSES)))
 
 
 class OnnxBeats:
@@ -177,4 +185,4 @@ class OnnxBeats:
             raise ValueError(f"classify wants {self._length} samples, not {len(window)}")
         feeds = {"window": _clean(window), "timing": timing.astype(np.float32)[np.newaxis]}
         (probabilities,) = self._graph.run(["probabilities"], feeds)
-        return BeatProbabilities(*map(float, probabilities[0]))
+        return BeatProbabilities(*_row(probabilities, len(BEAT_CLASSES)))

@@ -41,12 +41,12 @@ class StoredFeedback:
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """One second, beat or finding on which a candidate says otherwise."""
+    """A beat, or the first of some seconds, on which a candidate says otherwise."""
 
     at_ns: int
     bed: str
     stage: str
-    """``quality``, ``rhythm``, ``beats`` or ``finding``."""
+    """``quality``, ``rhythm`` or ``beats``."""
     in_use: str
     """Name and version."""
     in_use_said: str

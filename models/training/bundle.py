@@ -25,6 +25,7 @@ def write_bundle(
     data: Mapping[str, Any],
     split: Mapping[str, Any],
     metrics: Mapping[str, Any],
+    licence: str = LICENCE,
 ) -> Card:
     """Write ``out`` (``…/<name>/<version>``) and read it back as the run time will.
 
@@ -48,7 +49,7 @@ def write_bundle(
         "name": out.parent.name,
         "version": out.name,
         "summary": summary,
-        "licence": LICENCE,
+        "licence": licence,
         "sha256": digest,
     }
     lines = [f"{key} = {_value(value)}" for key, value in head.items()]

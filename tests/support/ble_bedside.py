@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,15 +63,25 @@ async def until(true: Callable[[], object], what: str, timeout_s: float = 60.0) 
         await asyncio.sleep(0.1)
 
 
-async def cut_and_return(unit: Unit, bluez: Bluez, wearer: Wearer, *, waves: bool = True) -> None:
+async def cut_and_return(
+    unit: Unit,
+    bluez: Bluez,
+    wearer: Wearer,
+    *,
+    waves: bool = True,
+    known: Callable[[], Awaitable[None]] | None = None,
+) -> None:
     """Start, see a rate, cut the link for 3 s, see alarm and return; leaves the unit stopped.
 
+    ``known`` waits for more than a rate before the cut.
     Asserts an alarm within 2 s of the cut, and samples (or readings) within 5 s of the return.
     """
     process = await asyncio.to_thread(unit.start)
     wearing = asyncio.create_task(wearer.run())
     try:
         await until(lambda: rates(unit), "a heart rate")
+        if known is not None:
+            await known()
         await asyncio.sleep(2.0)
         bluez.in_reach = False
         cut_ns = time.time_ns()

@@ -71,3 +71,31 @@ class Ganglion:
         loop = asyncio.get_running_loop()
         for answer in self.board.receive(data):
             loop.call_soon(self.data.send, answer)
+
+
+class HeartRateStrap:
+    """A strap with rate and RR, battery and device information, and nothing else."""
+
+    address = "C8:00:00:00:00:09"
+    name = "Polar H9 0000ABCD"
+    advertised = (BASE.format("180d"),)
+
+    def __init__(self) -> None:
+        self.rate = Characteristic(BASE.format("2a37"), ["notify"])
+        self.battery = Characteristic(BASE.format("2a19"), ["read", "notify"], bytes([64]))
+        told = {"2a29": b"Polar Electro Oy", "2a24": b"H9", "2a25": b"0000ABCD", "2a26": b"3.1.1"}
+        information = (Characteristic(BASE.format(k), ["read"], v) for k, v in told.items())
+        self.services = (
+            (BASE.format("180d"), (self.rate,)),
+            (BASE.format("180f"), (self.battery,)),
+            (BASE.format("180a"), tuple(information)),
+        )
+
+    def unlinked(self) -> None:
+        """No link: nobody is subscribed any more."""
+        self.rate.notifying = self.battery.notifying = False
+
+    def beat(self, rate_bpm: int, rr_ms: float) -> bool:
+        """A notification; whether anybody was subscribed."""
+        self.rate.send(bytes((0x16, rate_bpm)) + round(rr_ms * 1.024).to_bytes(2, "little"))
+        return self.rate.notifying

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.bundles import damage, make_version
+from click.testing import CliRunner
+from support.bundles import damage, make_version, own_rhythm
 from support.mosquitto import Mosquitto
 from support.unit import Device, Process, Subscriber, Unit, wait_for
 
@@ -16,6 +17,7 @@ from agent.store import Reader
 from models.changes import Changes
 from models.registry import Registry
 from sync.contract import UnitState, Vitals
+from wardbeat import main
 
 
 @pytest.fixture
@@ -89,3 +91,32 @@ def test_hot_change_and_refusal(
     ]
     assert np.diff(times).max() < 1.5 * np.median(np.diff(times))
     station.close()
+
+
+def test_shadow_runs_beside_and_raises_nothing(
+    tmp_path: Path, broker: Mosquitto, processes: list[Process]
+) -> None:
+    unit = Unit(tmp_path, broker.port)
+    station = Subscriber(broker.port)
+    processes += [Device(tmp_path, "--scenario", "sinus"), unit.start()]
+    wait_for("a rate", lambda: any(v.rate_bpm is not None for v in station.heard(Vitals)))
+
+    changes = Changes(Registry(unit.database.parent / "models"), "ward engineer")
+    changes.install(always_vf(tmp_path / "from"))
+    changes.shadow("rhythm", "9.9.0")
+    wait_for(
+        "a disagreement",
+        lambda: unit.rows("SELECT 1 FROM disagreements WHERE candidate_said = 'vf'"),
+        patience_s=60,
+    )
+    assert not station.alarms("vf")
+    shown = CliRunner().invoke(main, ["models", "trials", "--data", str(unit.database.parent)])
+    assert "rhythm 9.9.0: vf" in shown.output
+    changes.shadow("rhythm", "")
+    wait_for("the trial's end", lambda: "shadow_runs" not in station.heard(UnitState)[-1].health)
+    station.close()
+
+
+def always_vf(folder: Path) -> Path:
+    """A rhythm network that is sure of VF whatever it sees."""
+    return own_rhythm(folder, "9.9.0", (-9.0, -9.0, -9.0, -9.0, 9.0))

@@ -24,7 +24,7 @@ CREATE TABLE disagreements (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     at_ns INTEGER NOT NULL,
     bed TEXT NOT NULL,
-    -- 'quality', 'rhythm', 'beats' or 'finding'
+    -- 'quality', 'rhythm' or 'beats'
     stage TEXT NOT NULL,
     in_use TEXT NOT NULL,
     in_use_said TEXT NOT NULL,
