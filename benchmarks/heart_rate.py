@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.evaluate.rates import rate_errors
 from agent.networks import load
 from agent.scoring import ReferenceBeats
 from agent.signal.scorer import Scorer, load_scorer, shipped_scorer
@@ -27,7 +28,6 @@ from benchmarks.qrs_accuracy import (
     STRESS_DB,
     STRESS_RECORDS,
     hops_of,
-    rate_errors,
     reference_of,
     stress_input,
 )

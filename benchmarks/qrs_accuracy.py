@@ -19,6 +19,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.evaluate.rates import rate_errors
+from agent.evaluate.stress import noise_gain, noisy_spans
 from agent.scoring import (
     LEARNING_S,
     BeatCounts,
@@ -29,10 +31,9 @@ from agent.scoring import (
     table,
 )
 from agent.signal.chain import SignalChain
-from agent.signal.rate import RateMeter
 from agent.signal.scorer import Scorer
 from agent.signal.types import Hop
-from benchmarks.qrs_records import noise_gain, noisy_spans, records
+from benchmarks.qrs_records import records
 from drivers.files import microvolts, open_record
 from drivers.files.annotations import read_annotations
 from drivers.samples import Lead, SampleBlock, StreamInfo
@@ -101,23 +102,6 @@ def run(
         len(counts) / rate_hz,
         cpu_s,
     )
-
-
-def rate_errors(hops: list[Hop], reference: ReferenceBeats) -> NDArray[np.float64]:
-    """Shown rate against the rate of the expert's beats by the same averaging, second by second."""
-    meter, at, errors = RateMeter(), 0, []
-    for hop in hops:
-        if hop.rate is None:
-            continue
-        known_s = hop.settled_s
-        while at < len(reference.time_s) and reference.time_s[at] < known_s:
-            meter.beat(float(reference.time_s[at]))
-            at += 1
-        true = meter.rate(hop.rate.time_s).bpm
-        fibrillates = any(a - 10 < hop.end_s < b + 10 for a, b in reference.fibrillation)
-        if true is not None and hop.rate.bpm is not None and not fibrillates:
-            errors.append(abs(hop.rate.bpm - true))
-    return np.array(errors)
 
 
 def record_run(data: Path, database: str, name: str, leads: int) -> Run:

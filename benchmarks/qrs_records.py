@@ -1,9 +1,6 @@
 """Recordings as the QRS benchmarks use them: 250 Hz microvolts, beats, and noise by the book.
 
-The noise stress test follows ``nst`` (Moody 1984): five clean minutes, then two noisy and two clean
-ones in turn; the signal-to-noise ratio is of QRS power (peak to peak squared over eight, the mean
-of the first 300 normal beats without the extreme tenth) and noise power (the mean RMS of
-one-second windows, likewise trimmed, squared).
+The noise stress test is that of ``agent.evaluate.stress``.
 """
 
 from __future__ import annotations
@@ -16,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt
 
+from agent.evaluate.stress import noise_gain, noisy_spans, qrs_height
 from agent.scoring import ReferenceBeats, compare_beats, reference_beats
 from agent.signal.qrs import QrsDetector
 from agent.signal.resample import Resampler
@@ -76,46 +74,6 @@ def load_ecg(data: Path, database: str, name: str) -> Ecg:
 def noise_at(data: Path, kind: str) -> Signal:
     """One of nstdb's noise records."""
     return at_250(data / "nstdb" / kind)
-
-
-def _trimmed(values: Signal) -> float:
-    ordered = np.sort(values)
-    cut = len(ordered) // 20
-    return float(ordered[cut : len(ordered) - cut].mean())
-
-
-def qrs_height(signal: Signal, beats: NDArray[np.int64], rate_hz: float = RATE) -> float:
-    """Usual peak-to-peak height within 50 ms of the first 300 beats."""
-    half = round(0.05 * rate_hz)
-    inner = [b for b in beats[:300].tolist() if half < b < len(signal) - half - 1]
-    return _trimmed(np.array([np.ptp(signal[b - half : b + half + 1]) for b in inner]))
-
-
-def noise_rms(noise: Signal, rate_hz: float = RATE) -> float:
-    """Usual RMS of one-second windows of the first five minutes."""
-    second = round(rate_hz)
-    windows = noise[: min(len(noise), 300 * second) // second * second].reshape(-1, second)
-    return _trimmed(windows.std(axis=1))
-
-
-def noise_gain(
-    signal: Signal,
-    normal_beats: NDArray[np.int64],
-    noise: Signal,
-    snr_db: float,
-    rate_hz: float = RATE,
-) -> float:
-    """By what to multiply the noise for a signal-to-noise ratio."""
-    power = qrs_height(signal, normal_beats, rate_hz) ** 2 / 8
-    return float(np.sqrt(power / 10 ** (snr_db / 10)) / noise_rms(noise, rate_hz))
-
-
-def noisy_spans(count: int, rate_hz: float = RATE) -> list[tuple[int, int]]:
-    """Samples that the stress test disturbs: two of every four minutes after the first five."""
-    minute = round(60 * rate_hz)
-    return [
-        (start, min(start + 2 * minute, count)) for start in range(5 * minute, count, 4 * minute)
-    ]
 
 
 def stressed(signal: Signal, ecg: Ecg, noise: Signal, snr_db: float) -> Signal:

@@ -25,12 +25,14 @@ from typing import Any
 
 import numpy as np
 
-from agent.networks import Networks
-from agent.networks import load as load_networks
-from agent.rhythm.analyser import RhythmAnalyser
-from agent.rhythm.limits import RhythmLimits
-from agent.rhythm.types import FindingKind, Rhythm, RhythmChange, RhythmEvent
-from benchmarks.alarm_score import (
+from agent.evaluate.reference import (
+    VF,
+    Reference,
+    patterns,
+    read_reference,
+    ventricular_runs,
+)
+from agent.evaluate.spans import (
     Episodes,
     Outcome,
     Span,
@@ -39,14 +41,12 @@ from benchmarks.alarm_score import (
     raised_at_end,
     spans,
 )
+from agent.networks import Networks
+from agent.networks import load as load_networks
+from agent.rhythm.analyser import RhythmAnalyser
+from agent.rhythm.limits import RhythmLimits
+from agent.rhythm.types import FindingKind, Rhythm, RhythmChange, RhythmEvent
 from benchmarks.hop_cache import hops_of
-from benchmarks.reference_rhythms import (
-    VF,
-    Reference,
-    patterns,
-    read_reference,
-    ventricular_runs,
-)
 from drivers.files import open_record
 
 DATABASES = ("cinc2015", "vfdb", "mitdb", "svdb")

@@ -1,4 +1,4 @@
-"""The scores of benchmarks.rhythm_accuracy, on spans and beats drawn by hand."""
+"""Scores of rhythms and alarms, on spans and beats drawn by hand."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from support.rhythm_hops import Strip
 
-from agent.rhythm.types import Finding, FindingKind
-from agent.signal.types import Qrs, SignalState
-from benchmarks.alarm_score import Outcome, Span, episodes, outcome, raised_at_end, spans
-from benchmarks.hop_cache import load, save
-from benchmarks.reference_rhythms import (
+from agent.evaluate.reference import (
     Reference,
     frequent_pvcs,
     patterns,
     pauses,
     ventricular_runs,
 )
+from agent.evaluate.spans import Outcome, Span, episodes, outcome, raised_at_end, spans
+from agent.rhythm.types import Finding, FindingKind
+from agent.signal.types import Qrs, SignalState
+from benchmarks.hop_cache import load, save
 
 
 def beats(text: str, rr_s: float = 0.5) -> Reference:

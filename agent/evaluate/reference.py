@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
 
+from agent.evaluate.spans import Span
 from agent.rhythm.limits import RhythmLimits
 from agent.scoring import aami_class
-from benchmarks.alarm_score import Span
 from drivers.files.annotations import Annotation, read_annotations
 
 VF = ("VF", "VFL", "VFIB")
@@ -50,7 +50,11 @@ class Reference:
 
 def read_reference(path: Path, rate_hz: float, duration_s: float) -> Reference:
     """The ``.atr`` file of a record."""
-    marks = read_annotations(path.with_suffix(".atr"))
+    return reference_of(read_annotations(path.with_suffix(".atr")), rate_hz, duration_s)
+
+
+def reference_of(marks: list[Annotation], rate_hz: float, duration_s: float) -> Reference:
+    """An expert's annotations as spans."""
     changes = [(m.sample / rate_hz, m.aux[1:]) for m in marks if m.aux.startswith("(")]
     ends = [time_s for time_s, _ in changes[1:]] + [duration_s]
     return Reference(

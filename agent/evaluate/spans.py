@@ -102,10 +102,12 @@ class Episodes:
 
     @property
     def sensitivity(self) -> float:
+        """Reference episodes met, per cent; NaN of none."""
         return 100.0 * self.hit / self.reference if self.reference else float("nan")
 
     @property
     def predictivity(self) -> float:
+        """Findings that meet one, per cent; NaN of none."""
         return 100.0 * self.right / self.found if self.found else float("nan")
 
     @property
