@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from support.ble_bedside import ALARM_WITHIN_NS, SAMPLES_WITHIN_NS, alarms, rates, until
 from support.bluez import Bluez, PrivateBus
 from support.unit import Unit
 
@@ -51,14 +52,6 @@ class Wearer:
                 self.sent.append(number)
 
 
-async def until(true: Callable[[], object], what: str, timeout_s: float = 60.0) -> None:
-    """Wait for something."""
-    give_up_at = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < give_up_at, f"waited in vain for {what}"
-        await asyncio.sleep(0.1)
-
-
 async def test_polar_from_strap_to_store(tmp_path: Path, bluez: Bluez, shared: Path) -> None:
     recording = shared / "captures" / "polar_h10" / "hr_data_2023-01-13_11-40-07.bin"
     data = recording.read_bytes()[24 + 200 * 233 : 24 + 500 * 233]
@@ -69,8 +62,13 @@ async def test_polar_from_strap_to_store(tmp_path: Path, bluez: Bluez, shared: P
     try:
         await until(lambda: rates(unit), "a heart rate")
         before = len(wearer.sent)
+        cut_ns = time.time_ns()
         bluez.cut()
         await until(lambda: alarms(unit, "device_lost"), "the loss as an alarm")
+        await until(lambda: len(wearer.sent) > before, "a packet after the return")
+        assert time.time_ns() - cut_ns < SAMPLES_WITHIN_NS
+        (alarm_ns,) = alarms(unit, "device_lost")
+        assert alarm_ns - cut_ns < ALARM_WITHIN_NS
         await until(lambda: len(wearer.sent) > before + 4, "packets after the return")
         await until(lambda: unit.rows("SELECT * FROM gaps"), "the gap in the store")
     finally:
@@ -83,15 +81,3 @@ async def test_polar_from_strap_to_store(tmp_path: Path, bluez: Bluez, shared: P
     assert 40 < rates(unit)[-1] < 130
     assert {row[0] for row in unit.rows("SELECT DISTINCT lead_states FROM waves")} >= {"on"}
     assert unit.rows("SELECT count(*) FROM beats")[0][0] > 3
-
-
-def rates(unit: Unit) -> list[float]:
-    """Heart rates stored so far."""
-    rows = unit.rows("SELECT rate_bpm FROM vitals WHERE rate_bpm IS NOT NULL ORDER BY number")
-    return [row[0] for row in rows]
-
-
-def alarms(unit: Unit, code: str) -> int:
-    """How often an alarm started."""
-    query = "SELECT count(*) FROM alarm_changes WHERE code = ? AND phase = 'start'"
-    return int(unit.rows(query, code)[0][0])
