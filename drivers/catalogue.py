@@ -14,6 +14,7 @@ from drivers.samples import Driver, DriverError
 KINDS: Final = {
     "cyton": ("drivers.cyton", "Cyton"),
     "olimex": ("drivers.olimex", "Olimex"),
+    "protocentral": ("drivers.protocentral", "Protocentral"),
     "text_lines": ("drivers.text_lines", "TextLines"),
     "polar_h10": ("drivers.polar", "PolarH10"),
     "movesense": ("drivers.movesense", "Movesense"),

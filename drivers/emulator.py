@@ -22,14 +22,16 @@ import tty
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import Any, BinaryIO, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.commands import options_of
 from drivers.emulated.cyton import EmulatedCyton
 from drivers.emulated.device import EmulatedDevice
 from drivers.emulated.olimex import EmulatedOlimex
+from drivers.emulated.protocentral import EmulatedProtocentral
 from drivers.emulated.text_lines import EmulatedTextLines
 from drivers.samples import DriverError
 from drivers.source import EcgSource, SourceChunk
@@ -43,6 +45,7 @@ STALL_S = 1.0
 DEVICES: Final[dict[str, Callable[..., EmulatedDevice]]] = {
     "cyton": EmulatedCyton,
     "olimex": EmulatedOlimex,
+    "protocentral": EmulatedProtocentral,
     "text_lines": EmulatedTextLines,
 }
 MONITOR: Final = "intellivue"
@@ -270,9 +273,12 @@ def open_source(name: str, device: Rated, scenario: str, seed: int) -> EcgSource
     return RecordSource(name, rate_hz=device.rate_hz)
 
 
-def make_device(kind: str, rate_hz: float | None = None) -> EmulatedDevice:
-    """The device side of ``kind``; ``rate_hz`` only for those of ``RATED``."""
-    return DEVICES[kind](rate_hz) if rate_hz else DEVICES[kind]()
+def make_device(kind: str, **options: Any) -> EmulatedDevice:
+    """The device side of ``kind``; raises DriverError for an option that it doesn't have."""
+    try:
+        return DEVICES[kind](**options)
+    except (TypeError, ValueError) as fault:
+        raise DriverError(f"options {options} do not fit ({fault})", kind, "correct them") from None
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -287,6 +293,14 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of generator and of dropped packets")
     parser.add_argument("--link", type=Path, required=True, help="the port's path, as /dev/ttyUSB0")
     parser.add_argument("--rate", type=float, help=f"samples per second ({', '.join(RATED)})")
+    parser.add_argument(
+        "-o",
+        "--option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="of the emulated device, such as product=max30003",
+    )
     parser.add_argument("--speed", type=float, default=1.0, help="times real time")
     parser.add_argument(
         "--drop-packets", type=float, default=0.0, metavar="P", help="share lost in the air, 0 to 1"
@@ -319,7 +333,6 @@ def main(argv: list[str] | None = None) -> int:
     chosen = parser.parse_args(given)
     if chosen.rate is not None and chosen.device not in RATED:
         parser.error(f"--rate: only {' and '.join(RATED)} have a choice")
-    device = make_device(chosen.device, chosen.rate)
     options = Options(
         link=chosen.link,
         speed=chosen.speed,
@@ -330,8 +343,10 @@ def main(argv: list[str] | None = None) -> int:
         tell_labels=chosen.labels,
     )
     try:
-        source = open_source(chosen.source, device, chosen.scenario, chosen.seed)
-        emulator = Emulator(device, source, options)
+        rated = {} if chosen.rate is None else {"rate_hz": chosen.rate}
+        made = make_device(chosen.device, **rated | options_of(chosen.option, chosen.device))
+        source = open_source(chosen.source, made, chosen.scenario, chosen.seed)
+        emulator = Emulator(made, source, options)
         emulator.run()
     except (DriverError, OSError, ValueError) as fault:
         print(f"emulator: {fault}", file=sys.stderr)

@@ -14,6 +14,7 @@ from drivers.plugins import Plugin, plugins, warn
 RATES: Final = {
     "cyton": "250 Hz",
     "olimex": "256 Hz",
+    "protocentral": "125 or 128 Hz",
     "text_lines": "measured",
     "polar_h10": "130 Hz",
     "movesense": "125 to 512 Hz",

@@ -18,6 +18,7 @@ from drivers.decoders.cyton import CytonDecoder
 from drivers.decoders.intellivue_mib import MibFrames, frame
 from drivers.decoders.olimex import PACKET_BYTES as OLIMEX_BYTES
 from drivers.decoders.olimex import OlimexDecoder
+from drivers.decoders.protocentral import PRODUCTS, START, ProtocentralDecoder, product_of
 from drivers.decoders.text_lines import TextLineDecoder
 from drivers.samples import DriverError
 from drivers.serial_link import SerialAddress, SerialPort
@@ -40,6 +41,8 @@ class Match:
     packets: int
     regular: float = 1.0
     """Share of packets whose counter follows the one before."""
+    options: str = ""
+    """Which of the driver's options these bytes tell, as a configuration writes them."""
 
     @property
     def score(self) -> float:
@@ -105,6 +108,15 @@ def _olimex(data: bytes) -> Match:
     return Match(_share(count * OLIMEX_BYTES, data), count, _in_turn(counters))
 
 
+def _protocentral(data: bytes) -> Match:
+    name = product_of(data)
+    if not name:
+        return Match(0.0, 0)
+    count = len(ProtocentralDecoder(PRODUCTS[name]).feed(data).counts)
+    explained = count * PRODUCTS[name].frame_bytes
+    return Match(_share(explained, data), count, options=f'product = "{name}"')
+
+
 def _lines(data: bytes) -> Match:
     decoder = TextLineDecoder()
     lines = decoder.feed(data)
@@ -121,7 +133,9 @@ def _share(explained: int, data: bytes) -> float:
     return min(1.0, explained / len(data)) if data else 0.0
 
 
+# Asked in this order: a question must do no harm to those that come after it.
 SIGNATURES: Final = (
+    Signature("protocentral", (115200, 57600), _protocentral, Query(b"", START)),
     Signature("cyton", (115200,), _cyton, Query(b"v", b"OpenBCI V")),
     Signature("olimex", (57600, 115200), _olimex),
     Signature("text_lines", (9600, 115200, 57600, 230400, 19200, 38400), _lines),
@@ -147,6 +161,7 @@ def judge(data: bytes, baud: int) -> list[Verdict]:
         match = signature.judge(data)
         if match.score > 0.1:
             why = f"{match.share:.0%} of {len(data)} bytes are its packets at {baud} baud"
+            why += f"; {match.options}" if match.options else ""
             verdicts.append(Verdict(signature.kind, baud, match.score, why))
     return sorted(verdicts, key=lambda verdict: -verdict.score)
 

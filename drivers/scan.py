@@ -20,12 +20,13 @@ HEART_RATE_SERVICE: Final = "0000180d-0000-1000-8000-00805f9b34fb"
 
 USB: Final = (
     (0x0403, 0x6015, "FTDI FT231X", ("cyton",)),
-    (0x0403, None, "FTDI", ("bitalino", "healthypi", "intellivue")),
-    (0x2341, None, "Arduino", ("olimex", "text_lines")),
-    (0x2A03, None, "Arduino", ("olimex", "text_lines")),
-    (0x1A86, None, "CH340, on Arduino clones", ("olimex", "text_lines")),
-    (0x10C4, None, "CP210x, on ESP32 boards", ("healthypi", "text_lines")),
-    (0x2E8A, None, "Raspberry Pi RP2040", ("healthypi", "text_lines")),
+    (0x0403, None, "FTDI", ("bitalino", "protocentral", "intellivue")),
+    (0x2341, None, "Arduino", ("olimex", "protocentral", "text_lines")),
+    (0x2A03, None, "Arduino", ("olimex", "protocentral", "text_lines")),
+    (0x1A86, None, "CH340, on Arduino clones", ("olimex", "protocentral", "text_lines")),
+    (0x10C4, None, "CP210x, on ESP32 boards", ("protocentral", "text_lines")),
+    (0x1209, 0xFF90, "HealthyPi 5", ("protocentral",)),
+    (0x2E8A, None, "Raspberry Pi RP2040", ("protocentral", "text_lines")),
 )
 """(vendor, product or any, what it is, kinds it may be), the most certain first."""
 

@@ -37,6 +37,10 @@ class FixedFrames:
         """How often it fell out of step."""
         self.rubbish = b""
         """The last bytes thrown away."""
+        self.damage: list[tuple[int, int]] = []
+        """Of the last feed: packet before which bytes were thrown away, and how many. What comes
+        before the first packet after a reset is no damage: the port was opened in its midst."""
+        self._told: int | None = None
 
     @property
     def pending(self) -> int:
@@ -47,7 +51,8 @@ class FixedFrames:
         """All packets that ``data`` completes, in order."""
         buffer = self._pending + data
         runs: list[Rows] = []
-        at = 0
+        self.damage = []
+        given = at = 0
         while True:
             if not self._in_step:
                 at = self._search(buffer, at)
@@ -59,6 +64,8 @@ class FixedFrames:
             good = whole if sound.all() else int(sound.argmin())
             if good:
                 runs.append(rows[:good])
+                self._tell_damage(given)
+                given += good
                 at += good * self._size
             if good == whole:
                 break
@@ -75,6 +82,12 @@ class FixedFrames:
         self._pending = b""
         self._in_step = False
         self.rubbish = b""
+        self._told = None
+
+    def _tell_damage(self, before: int) -> None:
+        if self._told is not None and self.discarded > self._told:
+            self.damage.append((before, self.discarded - self._told))
+        self._told = self.discarded
 
     def _rows(self, buffer: bytes, at: int, count: int) -> Rows:
         flat = (

@@ -42,13 +42,14 @@ class RampSource:
 
 
 def main() -> None:
-    """argv: device, JSON options (those of the emulator, and spans)."""
+    """argv: device, JSON options (those of the emulator, spans, and options of the device)."""
     chosen = json.loads(sys.argv[2])
+    made = chosen.pop("options", {})
     spans = chosen.pop("spans", [])
     chosen["link"] = Path(chosen["link"])
     if "log_counts" in chosen:
         chosen["log_counts"] = Path(chosen["log_counts"])
-    device = make_device(sys.argv[1])
+    device = make_device(sys.argv[1], **made)
     emulator = Emulator(device, RampSource(device.rate_hz, spans), Options(**chosen))
     emulator.run()
     print(f"emulator: {emulator.sent} packets sent, {emulator.dropped} dropped", file=sys.stderr)

@@ -13,8 +13,10 @@ from support.fuzzing import Subject, Target
 from drivers.decoders import ganglion, heart_rate, movesense, polar_pmd, sbem
 from drivers.decoders.cyton import CytonDecoder
 from drivers.decoders.olimex import OlimexDecoder
+from drivers.decoders.protocentral import PRODUCTS, ProtocentralDecoder
 from drivers.decoders.text_lines import LONGEST_LINE, TextLineDecoder
 from drivers.emulated.movesense import EmulatedMovesense
+from drivers.emulated.protocentral import EmulatedProtocentral
 
 
 def _packets(make: Callable[[], Any], field: str) -> Callable[[], Subject]:
@@ -46,6 +48,23 @@ def _cyton(number: int) -> bytes:
 def _olimex(number: int) -> bytes:
     values = b"".join(((number + k) % 1024).to_bytes(2, "big") for k in range(6))
     return b"\xa5\x5a\x02" + bytes([number % 256]) + values + b"\x01"
+
+
+def _protocentral(name: str) -> Target:
+    device, product = EmulatedProtocentral(name), PRODUCTS[name]
+
+    def subject() -> Subject:
+        decoder = ProtocentralDecoder(product)
+
+        def feed(data: bytes) -> list[Hashable]:
+            return [int(count) for count in decoder.feed(data).counts[:, 0]]
+
+        return Subject(feed, lambda: decoder.frames.pending)
+
+    def good(number: int) -> bytes:
+        return device.packets(np.array([[number * 7, 0]], np.int32)).tobytes()
+
+    return Target(subject, good, most_kept=2 * product.frame_bytes)
 
 
 def _text_subject() -> Subject:
@@ -164,6 +183,8 @@ def _ganglion_2(number: int) -> bytes:
 TARGETS: Final[dict[str, Target]] = {
     "cyton": Target(_packets(CytonDecoder, "numbers"), _cyton, most_kept=66),
     "olimex": Target(_packets(OlimexDecoder, "counters"), _olimex, most_kept=35),
+    "protocentral": _protocentral("healthypi_v4"),
+    **{f"protocentral_{name}": _protocentral(name) for name in PRODUCTS if name != "healthypi_v4"},
     "text_lines": Target(
         _text_subject, lambda number: f"{number}\r\n".encode(), most_kept=LONGEST_LINE
     ),

@@ -1,0 +1,208 @@
+"""ProtoCentral boards: frames of one length in, ECG counts, lead state and the other fields out.
+
+``0A FA``, a 16-bit payload length, a type, the payload, ``00`` or ``02``, ``0B``. There is no
+checksum and no counter; that length, type and end are those of one product is what a frame is
+believed by. Layouts: the firmware of each product (HealthyPi v3, v4 and 5, the OpenView and plot
+sketches of the ADS1292R breakout, the sketch of the MAX30003 breakout).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.decoders.framing import FixedFrames, Rows
+from drivers.samples import Counts
+
+START: Final = b"\x0a\xfa"
+DATA_TYPE = 2
+HEAD_BYTES = 5
+TAIL_BYTES = 2
+BEFORE_END: Final = (0x00, 0x02)
+"""Most firmware ends with ``00 0B``, the older ADS1292R sketch with ``02 0B``."""
+END = 0x0B
+
+LEAD_STATUS_BITS = 0x1F
+"""ADS1292R: four electrode inputs and the right-leg drive; 0 when all are on."""
+ZERO_S = 1.0
+"""So long exactly 0 is no wave of an amplifier that is connected."""
+
+
+def _ads1292r(gain: int, bits: int) -> float:
+    """µV per count: 2.42 V reference."""
+    return float(2.42e6 / gain / (2 ** (bits - 1) - 1))
+
+
+def _max3000x(gain: int) -> float:
+    """µV per 18-bit code: 1 V reference."""
+    return float(1e6 / 131072 / gain)
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One firmware's frame and what its ECG is."""
+
+    title: str
+    baud: int
+    rate_hz: float
+    fields: np.dtype[np.void]
+    """The payload."""
+    microvolts_per_count: float
+    """From the converter's reference and the gain that its firmware sets; never measured."""
+    full_scale: tuple[int, int]
+    shift: int = 0
+    """Bits below the ECG's last one, not part of its count."""
+    lead_status: bool = False
+    """The frame has the ADS1292R's lead-off bits."""
+    zero_when_off: bool = False
+    """The ECG is 0 while a lead is off, and nothing else tells it."""
+
+    @property
+    def payload_bytes(self) -> int:
+        """What stands as length in its frames."""
+        return self.fields.itemsize
+
+    @property
+    def frame_bytes(self) -> int:
+        """A whole frame."""
+        return HEAD_BYTES + self.payload_bytes + TAIL_BYTES
+
+    @property
+    def header(self) -> bytes:
+        """How each of its frames begins."""
+        return START + self.payload_bytes.to_bytes(2, "little") + bytes([DATA_TYPE])
+
+
+_18_BITS: Final = (-0x20000, 0x1FFFF)
+_24_BITS: Final = (-0x800000, 0x7FFFFF)
+
+PRODUCTS: Final[Mapping[str, Product]] = {
+    "healthypi_v4": Product(
+        "ProtoCentral HealthyPi v3/v4",
+        115200,
+        125.0,
+        np.dtype([
+            ("ecg", "<i2"), ("respiration", "<i2"), ("infrared", "<i4"), ("red", "<i4"),
+            ("temperature", "<i2"), ("respiration_rate", "u1"), ("spo2", "u1"),
+            ("heart_rate", "u1"), ("systolic", "u1"), ("diastolic", "u1"), ("lead_status", "u1"),
+        ]),
+        microvolts_per_count=_ads1292r(12, 24) * 256,
+        full_scale=(-0x8000, 0x7FFF),
+        lead_status=True,
+    ),
+    "healthypi_5": Product(
+        "ProtoCentral HealthyPi 5",
+        115200,
+        128.0,
+        np.dtype([
+            ("ecg", "<i4"), ("bioimpedance", "<i4"), ("flag", "u1"), ("red", "<i4"),
+            ("infrared", "<i4"), ("temperature", "<i2"), ("spo2", "u1"), ("heart_rate", "u1"),
+            ("respiration_rate", "u1"),
+        ]),
+        microvolts_per_count=_max3000x(80) / 256,
+        full_scale=(_18_BITS[0] * 256, _18_BITS[1] * 256),
+    ),
+    "ads1292r": Product(
+        "ProtoCentral ADS1292R breakout",
+        57600,
+        125.0,
+        np.dtype([
+            ("ecg", "<i2"), ("respiration", "<i2"), ("respiration_rate", "<i2"),
+            ("heart_rate", "<i2"), ("unused", "u1"),
+        ]),
+        microvolts_per_count=_ads1292r(12, 24) * 256,
+        full_scale=(-0x8000, 0x7FFF),
+        zero_when_off=True,
+    ),
+    "ads1292r_plot": Product(
+        "ProtoCentral ADS1292R breakout, plot sketch",
+        115200,
+        125.0,
+        np.dtype([("ecg", "<i4"), ("respiration", "<i4")]),
+        microvolts_per_count=_ads1292r(12, 24),
+        full_scale=_24_BITS,
+    ),
+    "max30003": Product(
+        "ProtoCentral MAX30003 breakout",
+        57600,
+        125.0,
+        np.dtype([("ecg", "<i4"), ("rr_ms", "<u4"), ("heart_rate", "<u4")]),
+        microvolts_per_count=_max3000x(20),
+        full_scale=_18_BITS,
+        shift=14,
+    ),
+}  # fmt: skip
+"""By the name a configuration calls them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProtocentralPackets:
+    """Frames in the order they came; n may be 0."""
+
+    counts: Counts
+    """The ECG, shape (n, 1)."""
+    fields: NDArray[Any]
+    """All that the frames hold, by the names of the product's ``fields``, shape (n,)."""
+    leads_off: NDArray[np.bool_] | None
+    """Whether the device says that a lead is off, shape (n,); None where it never tells."""
+    damage: list[tuple[int, int]]
+    """Before which frame bytes were thrown away, and how many."""
+
+
+class ProtocentralDecoder:
+    """Bytes of the serial port to frames of one product. Never raises; keeps less than two."""
+
+    def __init__(self, product: Product) -> None:
+        self._product = product
+        self._header = np.frombuffer(product.header, np.uint8)
+        self._zeros = 0
+        self._longest_zero = round(ZERO_S * product.rate_hz)
+        self.frames = FixedFrames(product.frame_bytes, product.header, self._valid)
+
+    def feed(self, data: bytes) -> ProtocentralPackets:
+        """Frames that ``data`` completes."""
+        rows = self.frames.feed(data)
+        payload = np.ascontiguousarray(rows[:, HEAD_BYTES:-TAIL_BYTES])
+        fields = payload.view(self._product.fields)[:, 0]
+        ecg = fields["ecg"].astype(np.int32) >> self._product.shift
+        return ProtocentralPackets(
+            ecg[:, None], fields, self._leads_off(fields, ecg), self.frames.damage
+        )
+
+    def _leads_off(self, fields: NDArray[Any], ecg: Counts) -> NDArray[np.bool_] | None:
+        if self._product.lead_status:
+            off: NDArray[np.bool_] = fields["lead_status"] & LEAD_STATUS_BITS != 0
+            return off
+        return self._silent(ecg) if self._product.zero_when_off else None
+
+    def _silent(self, ecg: Counts) -> NDArray[np.bool_]:
+        """Where the ECG has been exactly 0 for ``ZERO_S``."""
+        if not len(ecg):
+            return np.empty(0, np.bool_)
+        place = np.arange(len(ecg))
+        before = np.maximum.accumulate(np.where(ecg != 0, place, -1 - self._zeros))
+        zeros = place - before
+        self._zeros = min(int(zeros[-1]), self._longest_zero)
+        return zeros >= self._longest_zero
+
+    def _valid(self, rows: Rows) -> NDArray[np.bool_]:
+        sound: NDArray[np.bool_] = (
+            (rows[:, -1] == END)
+            & (rows[:, :HEAD_BYTES] == self._header).all(axis=1)
+            & np.isin(rows[:, -2], BEFORE_END)
+        )
+        return sound
+
+
+def product_of(data: bytes) -> str:
+    """The product whose frames fill most of ``data``, ``""`` where there are none of any."""
+    best, most = "", 1
+    for name, product in PRODUCTS.items():
+        explained = len(ProtocentralDecoder(product).feed(data).counts) * product.frame_bytes
+        if explained > most:
+            best, most = name, explained
+    return best
