@@ -15,6 +15,7 @@ KINDS: Final = {
     "cyton": ("drivers.cyton", "Cyton"),
     "olimex": ("drivers.olimex", "Olimex"),
     "protocentral": ("drivers.protocentral", "Protocentral"),
+    "shimmer3": ("drivers.shimmer", "Shimmer3"),
     "text_lines": ("drivers.text_lines", "TextLines"),
     "polar_h10": ("drivers.polar", "PolarH10"),
     "movesense": ("drivers.movesense", "Movesense"),

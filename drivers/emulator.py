@@ -32,6 +32,7 @@ from drivers.emulated.cyton import EmulatedCyton
 from drivers.emulated.device import EmulatedDevice
 from drivers.emulated.olimex import EmulatedOlimex
 from drivers.emulated.protocentral import EmulatedProtocentral
+from drivers.emulated.shimmer import EmulatedShimmer3
 from drivers.emulated.text_lines import EmulatedTextLines
 from drivers.samples import DriverError
 from drivers.source import EcgSource, SourceChunk
@@ -46,11 +47,12 @@ DEVICES: Final[dict[str, Callable[..., EmulatedDevice]]] = {
     "cyton": EmulatedCyton,
     "olimex": EmulatedOlimex,
     "protocentral": EmulatedProtocentral,
+    "shimmer3": EmulatedShimmer3,
     "text_lines": EmulatedTextLines,
 }
 MONITOR: Final = "intellivue"
 """It has a module of its own: it converses, and over UDP too (``intellivue --help``)."""
-RATED: Final = ("olimex", "text_lines")
+RATED: Final = ("olimex", "shimmer3", "text_lines")
 """Those whose rate is the user's to choose."""
 
 

@@ -15,6 +15,7 @@ RATES: Final = {
     "cyton": "250 Hz",
     "olimex": "256 Hz",
     "protocentral": "125 or 128 Hz",
+    "shimmer3": "128 to 1024 Hz",
     "text_lines": "measured",
     "polar_h10": "130 Hz",
     "movesense": "125 to 512 Hz",

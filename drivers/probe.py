@@ -6,6 +6,7 @@ import asyncio
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,7 @@ from drivers.decoders.intellivue_mib import MibFrames, frame
 from drivers.decoders.olimex import PACKET_BYTES as OLIMEX_BYTES
 from drivers.decoders.olimex import OlimexDecoder
 from drivers.decoders.protocentral import PRODUCTS, START, ProtocentralDecoder, product_of
+from drivers.decoders.shimmer import EXG1, EXG2, Layout, ShimmerDecoder
 from drivers.decoders.text_lines import TextLineDecoder
 from drivers.samples import DriverError
 from drivers.serial_link import SerialAddress, SerialPort
@@ -117,6 +119,19 @@ def _protocentral(data: bytes) -> Match:
     return Match(_share(explained, data), count, options=f'product = "{name}"')
 
 
+def _shimmer(data: bytes) -> Match:
+    """What it streams, and how fast, cannot be heard: one chip or both, at each usual rate."""
+    found = []
+    for channels, ticks in product((EXG1, (*EXG1, *EXG2)), (32, 64, 128, 256)):
+        decoder = ShimmerDecoder()
+        decoder.begin(Layout(channels), ticks)
+        stamps = decoder.feed(data).stamps
+        share = _share(len(stamps) * decoder.layout.size, data)
+        regular = float((np.diff(stamps) == ticks).mean()) if len(stamps) > 1 else 0.0
+        found.append(Match(share, len(stamps), regular))
+    return max(found, key=lambda match: match.score)
+
+
 def _lines(data: bytes) -> Match:
     decoder = TextLineDecoder()
     lines = decoder.feed(data)
@@ -138,6 +153,7 @@ SIGNATURES: Final = (
     Signature("protocentral", (115200, 57600), _protocentral, Query(b"", START)),
     Signature("cyton", (115200,), _cyton, Query(b"v", b"OpenBCI V")),
     Signature("olimex", (57600, 115200), _olimex),
+    Signature("shimmer3", (115200,), _shimmer, Query(b"\x2e", b"\xff\x2f\x03\x00")),
     Signature("text_lines", (9600, 115200, 57600, 230400, 19200, 38400), _lines),
     Signature(
         "intellivue",

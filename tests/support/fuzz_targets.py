@@ -14,6 +14,7 @@ from drivers.decoders import ganglion, heart_rate, movesense, polar_pmd, sbem
 from drivers.decoders.cyton import CytonDecoder
 from drivers.decoders.olimex import OlimexDecoder
 from drivers.decoders.protocentral import PRODUCTS, ProtocentralDecoder
+from drivers.decoders.shimmer import EXG1, Layout, ShimmerDecoder
 from drivers.decoders.text_lines import LONGEST_LINE, TextLineDecoder
 from drivers.emulated.movesense import EmulatedMovesense
 from drivers.emulated.protocentral import EmulatedProtocentral
@@ -65,6 +66,25 @@ def _protocentral(name: str) -> Target:
         return device.packets(np.array([[number * 7, 0]], np.int32)).tobytes()
 
     return Target(subject, good, most_kept=2 * product.frame_bytes)
+
+
+def _shimmer_subject() -> Subject:
+    decoder = ShimmerDecoder()
+    decoder.begin(Layout(EXG1), 64)
+
+    def feed(data: bytes) -> list[Hashable]:
+        packets = decoder.feed(data)
+        counts = map(tuple, packets.counts.tolist())
+        return list(zip(packets.stamps.tolist(), counts, strict=True))
+
+    return Subject(feed, lambda: decoder.pending)
+
+
+def _shimmer(number: int) -> bytes:
+    stamp = (number * 64 % (1 << 24)).to_bytes(3, "little")
+    return (
+        b"\0" + stamp + b"\x80" + (number * 7).to_bytes(3, "big") + (number * 9).to_bytes(3, "big")
+    )
 
 
 def _text_subject() -> Subject:
@@ -185,6 +205,7 @@ TARGETS: Final[dict[str, Target]] = {
     "olimex": Target(_packets(OlimexDecoder, "counters"), _olimex, most_kept=35),
     "protocentral": _protocentral("healthypi_v4"),
     **{f"protocentral_{name}": _protocentral(name) for name in PRODUCTS if name != "healthypi_v4"},
+    "shimmer": Target(_shimmer_subject, _shimmer, most_kept=18),
     "text_lines": Target(
         _text_subject, lambda number: f"{number}\r\n".encode(), most_kept=LONGEST_LINE
     ),
