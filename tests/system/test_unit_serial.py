@@ -27,6 +27,7 @@ class Serial:
 DEVICES = (
     Serial("cyton"),
     Serial("olimex"),
+    Serial("protocentral"),
     Serial("text_lines"),
 )
 
