@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,9 @@ NO_SAMPLE: Final = b"!"
 
 NUMBER: Final = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 COUNT_LIMIT = 2**31 - 1
+
+WIDEST_PLAIN = 64
+"""Columns up to which plain lines are read all at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class TextLineDecoder:
         self._columns = [column - 1 for column in columns]
         self._factor = 10.0**decimals
         self._off = None if lead_off_column is None else lead_off_column - 1
+        self._wanted = max(self._columns if self._off is None else [*self._columns, self._off])
         self._pending = b""
         self._whole = False
         self.discarded = 0
@@ -77,7 +82,11 @@ class TextLineDecoder:
 
     def feed(self, data: bytes) -> TextSamples:
         """The samples of all lines that ``data`` completes."""
-        *lines, rest = (self._pending + data).split(b"\n")
+        buffer = self._pending + data
+        plain = self._plain(buffer) if self._whole else None
+        if plain is not None:
+            return plain
+        *lines, rest = buffer.split(b"\n")
         rows: list[list[int] | None] = []
         lengths: list[int] = []
         for line in lines:
@@ -97,10 +106,32 @@ class TextLineDecoder:
         self._pending = rest
         return self._samples(rows, lengths)
 
+    def _plain(self, buffer: bytes) -> TextSamples | None:
+        """All lines at once where they are plain numbers; None where each must be looked at."""
+        end = buffer.rfind(b"\n") + 1
+        head, rest = buffer[:end], buffer[end:]
+        width = len(head[: head.find(b"\n")].replace(b",", b" ").split())
+        if not self._wanted < width <= WIDEST_PLAIN or len(rest) > LONGEST_LINE:
+            return None
+        if not _plain_lines(width).fullmatch(head):
+            return None
+        lengths = [len(line) + 1 for line in head[:-1].split(b"\n")]
+        numbers = np.array([float(field) for field in head.replace(b",", b" ").split()])
+        rows = numbers.reshape(len(lengths), width)
+        scaled = rows[:, self._columns] * self._factor
+        if max(lengths) > LONGEST_LINE or np.abs(scaled).max() > COUNT_LIMIT:
+            return None
+        self._pending = rest
+        counts = np.rint(scaled).astype(np.int32)
+        sampled = np.ones(len(rows), np.bool_)
+        if self._off is not None:
+            sampled = rows[:, self._off] == 0
+            counts[~sampled] = 0
+        return TextSamples(counts, sampled, np.array(lengths, np.int32))
+
     def _add(self, line: bytes, rows: list[list[int] | None]) -> None:
         values = _numbers(line) if len(line) <= LONGEST_LINE else None
-        wanted = max(self._columns if self._off is None else [*self._columns, self._off])
-        if values is None or wanted >= len(values):
+        if values is None or self._wanted >= len(values):
             self._drop(line)
         elif self._off is not None and values[self._off]:
             rows.append(None)
@@ -123,6 +154,14 @@ class TextLineDecoder:
             np.array([row is not None for row in rows], np.bool_),
             np.array(lengths, np.int32),
         )
+
+
+@cache
+def _plain_lines(width: int) -> re.Pattern[bytes]:
+    """Whole lines of ``width`` numbers, separated by commas and spaces."""
+    number = rb"[+-]?\d{1,9}(?:\.\d{1,9})?"
+    further = rb"(?:[, ]+%b){%d}" % (number, width - 1)
+    return re.compile(rb"(?>(?> *%b%b *\r?\n)+)" % (number, further))
 
 
 def _numbers(line: bytes) -> list[float] | None:

@@ -84,6 +84,42 @@ def test_what_comes_out_does_not_depend_on_the_cuts(cuts: list[int], seed: int) 
     assert pieces.discarded == whole.discarded
 
 
+@given(
+    lines=st.lists(
+        st.tuples(
+            st.sampled_from(["{}", " {},{}", "{},,{} ", "{} {}", "{}\t{}", "{};{}", "{}e2,{}", ""]),
+            st.sampled_from(["\n", "\r\n", "\n\n"]),
+            st.lists(
+                st.sampled_from(["0", "7", "-12", "+3.5", "2.500", ".5", "4000000000", "12345678"]),
+                min_size=2, max_size=2,
+            ),
+        ),
+        max_size=12,
+    ),
+    same=st.booleans(),
+    options=st.sampled_from(
+        [{}, {"columns": (2,)}, {"decimals": 1}, {"lead_off_column": 2}, {"columns": (2, 1)}]
+    ),
+)  # fmt: skip
+def test_plain_lines_read_at_once_are_those_read_one_by_one(
+    lines: list[tuple[str, str, list[str]]], same: bool, options: dict[str, object]
+) -> None:
+    if same and lines:
+        lines = [(lines[0][0], lines[0][1], numbers) for _, _, numbers in lines]
+    text = "".join(form.format(*numbers) + end for form, end, numbers in lines).encode()
+    at_once, each = TextLineDecoder(**options), TextLineDecoder(**options)  # type: ignore[arg-type]
+    for decoder in (at_once, each):
+        decoder.feed(b"rest of a line\n")
+    quick = at_once.feed(text + b"4")
+    # A line that says "!" makes it look at every line.
+    slow = each.feed(b"!\n" + text + b"4").after(1)
+    assert quick.counts.tolist() == slow.counts.tolist()
+    assert quick.sampled.tolist() == slow.sampled.tolist()
+    assert quick.lengths.tolist() == slow.lengths.tolist()
+    assert at_once.pending == each.pending
+    assert at_once.discarded == each.discarded
+
+
 def test_random_bytes_never_raise_and_two_lines_bring_it_in_step() -> None:
     draw = random.Random(3)
     decoder = TextLineDecoder((1, 2))
