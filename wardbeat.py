@@ -155,8 +155,8 @@ def analyze(
 ) -> None:
     """Analyse recordings through the very chain that runs at the bed.
 
-    RECORD is a WFDB record (path without extension), an EDF+ or a CSV file. Writes DIR/NAME.wb
-    (WFDB annotations) and DIR/NAME.json for each.
+    RECORD is a WFDB record (path without extension), an EDF+ or CSV file, or the log of a
+    Shimmer3. Writes DIR/NAME.wb (WFDB annotations) and DIR/NAME.json for each.
     """
     from agent.networks import Networks, load
     from drivers.files import RecordError, open_record

@@ -1,4 +1,4 @@
-"""Recorded ECG files as devices: WFDB, EDF and EDF+, CSV; and WFDB annotations."""
+"""Recorded ECG files as devices: WFDB, EDF and EDF+, CSV, Shimmer3 logs; and WFDB annotations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def open_record(
     """Open a recording by its form.
 
     ``path``: a WFDB record without extension or its ``.hea``; ``.edf``; ``.csv``, ``.tsv`` or
-    ``.txt``. ``leads``: names (or numbers from 0) of the signals to read, all ECG leads without it.
+    ``.txt``; the log of a Shimmer3's card, without extension or as ``.bin``. ``leads``: names (or
+    numbers from 0) of the signals to read, all ECG leads without it.
     ``rate_hz`` and ``unit`` (``mV``, ``uV``, ``V``) are for a CSV that doesn't tell them.
     ``partial``: read what is there of a file that was cut short, instead of refusing it.
 
@@ -37,6 +38,11 @@ def open_record(
         from drivers.files.csv import CsvRecord
 
         return CsvRecord(place, leads=leads, rate_hz=rate_hz, unit=unit)
+    if suffix in ("", ".bin"):
+        from drivers.files.shimmer import ShimmerRecord, is_shimmer
+
+        if suffix or is_shimmer(place):
+            return ShimmerRecord(place, leads=leads)
     from drivers.files.wfdb import open_wfdb
 
     return open_wfdb(place, leads=leads, partial=partial)

@@ -71,7 +71,7 @@ def laid(events: list[DriverEvent]) -> list[tuple[object, ...]]:
     return rows
 
 
-@pytest.mark.parametrize("kind", ["cyton", "olimex", "text_lines"])
+@pytest.mark.parametrize("kind", ["cyton", "olimex", "shimmer3", "text_lines"])
 async def test_a_serial_device_with_its_unplugging(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,7 @@ from drivers.decoders.shimmer import (
     microvolts_per_count,
 )
 from drivers.emulated.shimmer import EmulatedShimmer3
+from drivers.probe import SIGNATURES, judge
 from drivers.samples import DriverError, DriverEvent, Gap, GapCause, SampleBlock
 from drivers.shimmer import Shimmer3
 from drivers.shimmer_time import StampedStream
@@ -279,3 +280,19 @@ def test_a_wrong_option_is_refused_in_one_line(options: dict[str, object], named
     assert named in str(refused.value)
     assert "\n" not in str(refused.value)
     assert not refused.value.transient
+
+
+@pytest.mark.parametrize("sensors", [0x10, 0x18])
+def test_its_bytes_are_known_again(sensors: int) -> None:
+    device = EmulatedShimmer3(256.0)
+    device.receive(bytes([0x08, sensors, 0, 0, 0x07]))
+    noise = np.random.default_rng(1).normal(0, 200, (300, 2))
+    data = device.packets(device.counts(SourceChunk(noise))).tobytes()
+    best = judge(data[5:], 115200)[0]
+    assert (best.kind, best.how_sure) == ("shimmer3", "sure")
+
+
+def test_a_silent_one_answers_the_question() -> None:
+    (asked,) = [s.query for s in SIGNATURES if s.kind == "shimmer3"]
+    assert asked is not None
+    assert asked.answer in EmulatedShimmer3().receive(asked.send)
