@@ -26,9 +26,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.signal.candidate import FEATURES, Levels
+from agent.signal.candidate import Levels
 from agent.signal.qrs import Found, QrsDetector
 from agent.signal.scorer import Scorer
+from agent.signal.shapes import FEATURES, Shape
 from benchmarks.qrs_made import strip, with_runs, with_waves
 from benchmarks.qrs_records import Ecg, load_ecg, mixed, noise_at, records, stress_fold
 
@@ -38,7 +39,7 @@ FIRST_KINDS = (("clean", "noise", "stretch", "runs", "waves"), ())
 """Less is enough for the first round: its scorer only shows the second where levels go wrong."""
 MADE = 0.5
 """Weight of the tall waves that were made: there are fewer of them in life."""
-MADE_UP, STRIPS = "made up", 500
+MADE_UP, STRIPS = "made up", 700
 LIES = 0.01
 NEAR = 37
 """150 ms at 250 Hz: EC57's window."""
@@ -96,9 +97,9 @@ class _Taught(QrsDetector):
         super().__init__(teacher)  # type: ignore[arg-type]
         self._teacher = teacher
 
-    def _judge(self, at: int, levels: Levels, not_before: int = 0) -> Found:
-        self._teacher.at = at
-        return super()._judge(at, levels, not_before)
+    def _judge(self, shape: Shape, levels: Levels, not_before: int = 0) -> Found:
+        self._teacher.at = shape.at
+        return super()._judge(shape, levels, not_before)
 
 
 def changed(ecg: Ecg, job: Job, rng: np.random.Generator) -> tuple[NDArray[np.float64], Any]:

@@ -87,7 +87,9 @@ def _open_session(bundle: Path, content: bytes) -> Any:
 
 def _clean(signal: Signal) -> Signal:
     """One row of finite samples: a NaN would stay in a network's state for ever."""
-    return np.nan_to_num(signal, nan=0.0, posinf=0.0, neginf=0.0)[np.newaxis]
+    if not np.isfinite(signal).all():
+        signal = np.nan_to_num(signal, nan=0.0, posinf=0.0, neginf=0.0)
+    return signal[np.newaxis]
 
 
 def _row(probabilities: NDArray[np.float32], count: int) -> list[float]:

@@ -51,8 +51,8 @@ class BroadWave:
         None where they are not or a sample is missing (NaN). To be asked every EVERY_HOPS hops of
         usable signal.
         """
-        slope = np.abs(np.diff(window))
-        wave = window - np.median(window)
+        slope = np.abs(window[1:] - window[:-1])
+        wave = window - _middle(window)
         # Neither second may be calm: half a window of it is a run too short.
         steep, at_rest = steepness(slope), max(calm(wave[:RATE_HZ]), calm(wave[RATE_HZ:]))
         if np.isnan(steep):
@@ -70,6 +70,14 @@ class BroadWave:
         if at_rest >= usual_calm - CALM_LESS or steep >= usual_steep * STEEPNESS_SHARE:
             return None
         return _period_s(window)
+
+
+def _middle(window: Signal) -> np.floating:
+    """The median, NaN or not: ``np.median`` takes five times as long to make sure of NaN first."""
+    half = len(window) // 2
+    part = np.partition(window, (half - 1, half))
+    middle: np.floating = (part[half - 1] + part[half]) / 2
+    return middle
 
 
 def _period_s(window: Signal) -> float | None:

@@ -14,20 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.signal.envelope import FrontEnd
+from agent.signal.shapes import Shape
 from agent.signal.types import RATE_HZ
 
 KEPT = 8
 """Beats that make the running levels."""
-_TEMPLATE_HALF = 20
 _SHIFT = 3
 _LONGEST_RR_S = 3.0
 _USUAL_RR_S = 0.8
 _LATE = 600
 """Samples back to which the cycle before is looked up."""
-CONTEXT = 36
-PROFILE = 22
-SNIPPET = 25
-FEATURES = CONTEXT + PROFILE + SNIPPET
+_BY_BEATS = [0, 1, 11, 13, 14, 15, *range(22, 36)]
+"""Places among the context features of those made here."""
 
 
 def share(a: float, b: float) -> float:
@@ -71,10 +69,9 @@ class Levels:
         """Levels at a start, when only a height is known."""
         return cls(height, height, last_height=height, rejected=height / 8, slope=0.0)
 
-    def accept(self, at: int, signals: FrontEnd, slope: float) -> None:
-        """The candidate at sample ``at`` is a QRS."""
-        position = at - signals.base
-        height = float(signals.envelope[position])
+    def accept(self, shape: Shape) -> None:
+        """The candidate is a QRS."""
+        at, height, slope, swing = shape.at, shape.height, shape.slope, shape.swing
         if self.last is not None:
             rr_s = (at - self.last) / RATE_HZ
             if rr_s < _LONGEST_RR_S:
@@ -84,17 +81,18 @@ class Levels:
         self.heights = [*self.heights[-KEPT + 1 :], min(height, 2.5 * self.height)]
         few = max(4 - len(self.heights), 0)
         self.height = _median([*self.heights, *[self.start_height] * few])
-        swing = swing_of(signals, position)
         self.slope = slope if not self.slope else self.slope + 0.2 * (slope - self.slope)
         self.swing = swing if not self.swing else self.swing + 0.2 * (swing - self.swing)
         self.passed_height, self.passed_slope, self.passed_at = 0.0, 0.0, None
-        self._learn(_around(signals, position, _TEMPLATE_HALF))
+        inner = shape.likeness[_SHIFT:-_SHIFT]
+        self._learn(inner - inner.sum() / len(inner))
 
-    def reject(self, at: int, height: float, slope: float) -> None:
-        """The candidate at sample ``at``, of this height and slope, was no QRS."""
-        if height > self.passed_height:
-            self.passed_height, self.passed_slope, self.passed_at = height, slope, at
-        self.rejected += 0.125 * (min(height, 2 * self.height) - self.rejected)
+    def reject(self, shape: Shape) -> None:
+        """The candidate was no QRS."""
+        if shape.height > self.passed_height:
+            self.passed_height, self.passed_slope = shape.height, shape.slope
+            self.passed_at = shape.at
+        self.rejected += 0.125 * (min(shape.height, 2 * self.height) - self.rejected)
 
     def decided(self, p: float) -> None:
         """Note how sure a decision was."""
@@ -110,79 +108,22 @@ class Levels:
         self.template = mixed / (math.sqrt(float(mixed @ mixed)) + 1e-9)
 
 
-def _around(signals: FrontEnd, position: int, half: int) -> NDArray[np.float64]:
-    wave = signals.wave[position - half : position + half + 1]
-    around: NDArray[np.float64] = wave - wave.sum() / len(wave)
-    return around
-
-
-def slope_of(signals: FrontEnd, at: int) -> float:
-    """Steepest 16 ms within 64 ms of the candidate."""
-    position = at - signals.base
-    near = signals.wave[position - 18 : position + 19]
-    return float(np.abs(near[4:] - near[:-4]).max())
-
-
-def swing_of(signals: FrontEnd, position: int) -> float:
-    """Top to bottom of the wave within 48 ms."""
-    near = signals.wave[position - 12 : position + 13]
-    return float(near.max() - near.min())
-
-
-def features(signals: FrontEnd, levels: Levels, at: int, slope: float) -> NDArray[np.float64]:
-    """All features of the candidate at sample ``at``, shape (FEATURES,)."""
-    position = at - signals.base
-    envelope = signals.envelope
-    height = float(envelope[position])
-    blocks = envelope[position - 500 : position + 20].reshape(26, 20).max(axis=1)
-    fine = float(signals.fine[position - 300 : position].sum()) / 300
-    slow = float(signals.slow[position - 300 : position : 10].sum()) / 30
-    context = [
+def features(signals: FrontEnd, levels: Levels, shape: Shape) -> NDArray[np.float64]:
+    """All features of a candidate, shape (FEATURES,): fills in the shape's own."""
+    height, slope, swing = shape.height, shape.slope, shape.swing
+    shape.features[_BY_BEATS] = [
         share(height, levels.height),
         share(height, levels.last_height),
-        share(height, float(blocks[:24].max())),
-        share(height, float(envelope[position - 500 : position - 15].sum()) / 485),
-        share(height, float(envelope[position - 75 : position - 15].max())),
-        share(height, float(envelope[position + 10 : position + 20].max())),
-        share(float(blocks[:24].min()), height),
-        share(float(signals.fine[position]) / 8, height),
-        share(fine / 8, height),
-        share(float(signals.slow[position]), height),
-        share(slow, height),
         share(height, levels.rejected),
-        share(slope, height),
         share(slope, levels.slope) if levels.slope else 0.5,
         levels.doubt * 4,
-        *_around_it(signals, levels, position, height, slope),
-        *_passed(levels, at, height, slope),
-        *_timing(levels, at),
-        _cycle_before(signals, levels, at, height),
-        *_likeness(signals, levels, position),
-    ]
-    profile = envelope[position - 200 : position + 20].reshape(PROFILE, 10).max(axis=1)
-    return np.concatenate([context, profile / (profile + height), _snippet(signals, position)])
-
-
-def _around_it(
-    signals: FrontEnd, levels: Levels, position: int, height: float, slope: float
-) -> tuple[float, ...]:
-    """Size of the wave, and what comes before and after the complex: a P wave has a QRS after it.
-
-    The envelope is known to 26 samples after the candidate, the wave to 40.
-    """
-    swing = swing_of(signals, position)
-    near = signals.wave[position - 60 : position + 40]
-    steps = np.abs(near[4:] - near[:-4])
-    wide = signals.wave[position - 30 : position + 31]
-    return (
         share(swing, levels.swing) if levels.swing else 0.5,
-        share(swing, height),
-        share(float(wide.max() - wide.min()), swing),
-        share(height, float(signals.envelope[position + 18 : position + 26].max())),
-        share(slope, float(steps[74:].max())),
-        share(slope, float(steps[86:].max())),
-        share(slope, float(steps[:40].max())),
-    )
+        *_passed(levels, shape.at, height, slope),
+        *_timing(levels, shape.at),
+        _cycle_before(signals, levels, shape.at, height),
+        *_likeness(levels, shape.likeness),
+    ]
+    return shape.features
 
 
 def _passed(levels: Levels, at: int, height: float, slope: float) -> tuple[float, ...]:
@@ -222,25 +163,12 @@ def _cycle_before(signals: FrontEnd, levels: Levels, at: int, height: float) -> 
     return share(height, float(signals.envelope[position - 10 : position + 11].max()))
 
 
-def _likeness(signals: FrontEnd, levels: Levels, position: int) -> tuple[float, float, float]:
+def _likeness(levels: Levels, wide: NDArray[np.float64]) -> tuple[float, float, float]:
     """Best correlation with the usual beat within ±12 ms: signed, absolute, and whether known."""
     if levels.template is None:
         return 0.0, 0.0, 0.0
-    wide = _around(signals, position, _TEMPLATE_HALF + _SHIFT)
     likeness = np.correlate(wide, levels.template, "valid")
     inner = wide[_SHIFT:-_SHIFT]
     norm = math.sqrt(float(inner @ inner)) + 1.0
     best = float(likeness[int(np.abs(likeness).argmax())]) / norm
     return best, abs(best), 1.0
-
-
-def _snippet(signals: FrontEnd, position: int) -> NDArray[np.float64]:
-    """The wave from -160 to +128 ms, its main deflection upward, over the envelope's height."""
-    wave = signals.wave[position - 40 : position + 35 : 3]
-    wave = wave - wave.sum() / SNIPPET
-    middle = wave[7:20]
-    height = 2.0 * float(signals.envelope[position]) + 1.0
-    upward = height if middle.max() > -middle.min() else -height
-    scaled = wave / upward
-    bounded: NDArray[np.float64] = scaled / (1.0 + np.abs(scaled))
-    return bounded

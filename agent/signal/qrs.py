@@ -18,9 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.signal.candidate import Levels, features, slope_of
+from agent.signal.candidate import Levels, features
 from agent.signal.envelope import COUNTS_PER_UV, LOOK_AHEAD, FrontEnd
 from agent.signal.scorer import Scorer
+from agent.signal.shapes import Shape, shapes
 from agent.signal.types import RATE_HZ
 
 HOLD = 2 * RATE_HZ
@@ -98,14 +99,16 @@ class QrsDetector:
         return self._decide([at for at in rest if at < end], ready=True)
 
     def _decide(self, candidates: list[int], ready: bool) -> list[Found]:
+        not_before = 0
         if self._levels is None:
             self._held += candidates
             if not ready:
                 return []
             candidates, self._held = self._held, []
             self._levels = Levels.of(self._first_height([at for at in candidates if at < HOLD]))
-            return [self._judge(at, self._levels, HOLD) for at in candidates]
-        return [self._judge(at, self._levels) for at in candidates]
+            not_before = HOLD
+        levels = self._levels
+        return [self._judge(one, levels, not_before) for one in shapes(self._signals, candidates)]
 
     def _first_height(self, candidates: list[int]) -> float:
         """A QRS height out of a start: the second highest peak, unless the first stands alone."""
@@ -117,25 +120,23 @@ class QrsDetector:
             return heights[1]
         return 0.7 * heights[0]
 
-    def _judge(self, at: int, levels: Levels, not_before: int = 0) -> Found:
+    def _judge(self, shape: Shape, levels: Levels, not_before: int = 0) -> Found:
+        at = shape.at
         decided = self._origin + max(at + LOOK_AHEAD, not_before)
-        position = at - self._signals.base
-        height = float(self._signals.envelope[position])
         if levels.last is not None:
             if at - levels.last < REFRACTORY:
                 return Found(decided, 0.0, False)
             self._relearn(at, levels)
-        if height < _TOO_LOW * levels.height:
+        if shape.height < _TOO_LOW * levels.height:
             return Found(decided, 0.0, False)
-        slope = slope_of(self._signals, at)
-        logit = self._scorer.logit(features(self._signals, levels, at, slope))
+        logit = self._scorer.logit(features(self._signals, levels, shape))
         p = 1.0 / (1.0 + math.exp(-min(max(logit, -30.0), 30.0)))
         levels.decided(p)
         if p <= THRESHOLD:
-            levels.reject(at, height, slope)
+            levels.reject(shape)
             return Found(decided, p, False)
-        levels.accept(at, self._signals, slope)
-        peak, amplitude = self._r_peak(position)
+        levels.accept(shape)
+        peak, amplitude = self._r_peak(at - self._signals.base)
         return Found(decided, 1 - p, True, peak + self._origin, amplitude, p / THRESHOLD)
 
     def _relearn(self, at: int, levels: Levels) -> None:

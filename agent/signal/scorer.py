@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.signal.candidate import FEATURES
+from agent.signal.shapes import FEATURES
 
 WEIGHTS = Path(__file__).with_name("qrs_scorer.npz")
 
