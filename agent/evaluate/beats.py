@@ -8,7 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agent.evaluate.figures import cell, confusion_lines, head, head_text, percent, rounded, wrapped
+from agent.evaluate.figures import (
+    cell,
+    confusion_lines,
+    counts_json,
+    head,
+    head_text,
+    percent,
+    rounded,
+    summary_json,
+    wrapped,
+)
 from agent.evaluate.folder import Entry
 from agent.evaluate.judging import Failure, Judge, each
 from agent.evaluate.rates import RateComparison, root_mean_square
@@ -17,12 +27,11 @@ from agent.scoring import (
     LEARNING_S,
     MATCH_WINDOW_S,
     MISSED,
-    BeatCounts,
     Confusion,
     compare_beats,
     reference_beats,
-    summarise,
 )
+from agent.signal.types import SignalState
 from drivers.files import Record, RecordError
 
 PACED = frozenset("/f")
@@ -44,6 +53,8 @@ class BeatsOf:
     rate_seconds: int
     rate_square_sum: float
     rate_withheld: int
+    unusable_s: int
+    """Seconds that the chain did not call usable."""
 
     @property
     def rate_rms(self) -> float:
@@ -92,6 +103,7 @@ def compared(judge: Judge, record: Record, entry: Entry, learning_s: float) -> B
         len(rates.errors),
         sum(error**2 for error in rates.errors),
         rates.withheld,
+        sum(verdict.state is not SignalState.USABLE for verdict in analysis.verdicts),
     )
 
 
@@ -135,10 +147,10 @@ def report(
             if one.fibrillation
         },
         "records": {one.record: _record(one) for one in found},
-        "qrs": _summary({one.record: one.confusion.beats() for one in found}),
+        "qrs": summary_json({one.record: one.confusion.beats() for one in found}),
         **{
             name: {
-                **_summary({one.record: one.confusion.of_class(kind) for one in unpaced}),
+                **summary_json({one.record: one.confusion.of_class(kind) for one in unpaced}),
                 "fpr": percent(_pooled(unpaced).false_positive_rate(kind)),
             }
             for name, kind in CLASSES.items()
@@ -168,21 +180,10 @@ def _matrix(confusion: Confusion) -> dict[str, dict[str, int]]:
     }
 
 
-def _counts(counts: BeatCounts) -> dict[str, Any]:
-    return {
-        "tp": counts.found,
-        "fn": counts.missed,
-        "fp": counts.extra,
-        "sensitivity": percent(counts.sensitivity),
-        "predictivity": percent(counts.predictivity),
-        "f1": percent(counts.f1),
-    }
-
-
 def _record(one: BeatsOf) -> dict[str, Any]:
     classes = {
         name: {
-            **_counts(one.confusion.of_class(kind)),
+            **counts_json(one.confusion.of_class(kind)),
             "fpr": percent(one.confusion.false_positive_rate(kind)),
         }
         for name, kind in CLASSES.items()
@@ -190,25 +191,15 @@ def _record(one: BeatsOf) -> dict[str, Any]:
     return {
         "duration_s": one.duration_s,
         "leads": list(one.leads),
+        "seconds_unusable": one.unusable_s,
         "paced": one.paced,
-        "qrs": _counts(one.confusion.beats()),
+        "qrs": counts_json(one.confusion.beats()),
         **classes,
         "confusion": _matrix(one.confusion),
         "heart_rate": {
             "rms_error": rounded(one.rate_rms),
             "seconds": one.rate_seconds,
             "withheld": one.rate_withheld,
-        },
-    }
-
-
-def _summary(counts: Mapping[str, BeatCounts]) -> dict[str, Any]:
-    summary = summarise(counts)
-    return {
-        "gross": _counts(summary.gross),
-        "average": {
-            "sensitivity": percent(summary.average_sensitivity),
-            "predictivity": percent(summary.average_predictivity),
         },
     }
 

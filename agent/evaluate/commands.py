@@ -58,6 +58,69 @@ def evaluate_beats(folder: Path, whole: bool, **chosen: Any) -> None:
         _tell(report, beats.text, chosen["json_file"])
 
 
+@evaluate.command("rhythm")
+@_common
+def evaluate_rhythm(folder: Path, **chosen: Any) -> None:
+    """Classes of CinC 2017 (REFERENCE.csv); AF, VT and VF against rhythm annotations."""
+    from agent.evaluate import rhythm
+    from agent.evaluate.folder import entries
+
+    with _faults():
+        judge = _judge(**chosen)
+        todo, without = rhythm.tasks(entries(folder, _names(chosen["records"])), folder)
+        _warn(without)
+        with _progress(len(todo)) as progress:
+            report = rhythm.evaluate(
+                todo, folder, judge, processes=chosen["jobs"], progress=progress
+            )
+        _tell(report, rhythm.text, chosen["json_file"])
+
+
+@evaluate.command("alarms")
+@_common
+def evaluate_alarms(folder: Path, **chosen: Any) -> None:
+    """Alarms of CinC 2015 with their score; false lethal alarms of records with annotated beats."""
+    from agent.evaluate import alarms
+    from agent.evaluate.folder import entries
+
+    with _faults():
+        judge = _judge(**chosen)
+        todo, without = alarms.tasks(entries(folder, _names(chosen["records"])), folder)
+        _warn(without)
+        with _progress(len(todo)) as progress:
+            report = alarms.evaluate(
+                todo, folder, judge, processes=chosen["jobs"], progress=progress
+            )
+        _tell(report, alarms.text, chosen["json_file"])
+
+
+@evaluate.command("noise")
+@_common
+@click.option("--noise", "asked", type=click.Path(path_type=Path), help="Folder of noise records.")
+@click.option(
+    "--kind", default="em", show_default=True, help="Noise record: em, bw, ma, or your own."
+)
+@click.option("--snr", type=float, multiple=True, help="dB; without it 24 18 12 6 0 -6.")
+def evaluate_noise(
+    folder: Path, asked: Path | None, kind: str, snr: tuple[float, ...], **chosen: Any
+) -> None:
+    """QRS and beats with noise added (MIT-BIH noise stress test)."""
+    from agent.evaluate import noise
+    from agent.evaluate.folder import annotated, entries
+
+    with _faults():
+        judge, only = _judge(**chosen), _names(chosen["records"])
+        found, without = annotated(entries(folder, only), folder, named=bool(only))
+        place = noise.noise_folder(folder, asked, kind)
+        todo = noise.tasks(found, snr or noise.SNR_DB, place)
+        _warn(without)
+        with _progress(len(todo)) as progress:
+            report = noise.evaluate(
+                todo, folder, judge, place / kind, processes=chosen["jobs"], progress=progress
+            )
+        _tell(report, noise.text, chosen["json_file"])
+
+
 def _names(given: Sequence[str]) -> list[str]:
     return [name for text in given for name in text.replace(",", " ").split()]
 

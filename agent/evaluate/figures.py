@@ -15,6 +15,7 @@ from typing import Any
 from agent.evaluate.folder import EvaluateError
 from agent.evaluate.judging import Failure, Judge
 from agent.rhythm.limits import RhythmLimits
+from agent.scoring import BeatCounts, summarise
 from agent.signal.scorer import WEIGHTS
 
 SCHEMA = 1
@@ -81,6 +82,30 @@ def cell(value: float | int | None, width: int = 9, digits: int = 2) -> str:
     if value is None:
         return f"{'-':>{width}}"
     return f"{value:>{width}}" if isinstance(value, int) else f"{value:>{width}.{digits}f}"
+
+
+def counts_json(counts: BeatCounts) -> dict[str, Any]:
+    """Counts and the figures that follow from them."""
+    return {
+        "tp": counts.found,
+        "fn": counts.missed,
+        "fp": counts.extra,
+        "sensitivity": percent(counts.sensitivity),
+        "predictivity": percent(counts.predictivity),
+        "f1": percent(counts.f1),
+    }
+
+
+def summary_json(counts: Mapping[str, BeatCounts]) -> dict[str, Any]:
+    """Of several records: all beats pooled (gross), and the mean over records (average)."""
+    summary = summarise(counts)
+    return {
+        "gross": counts_json(summary.gross),
+        "average": {
+            "sensitivity": percent(summary.average_sensitivity),
+            "predictivity": percent(summary.average_predictivity),
+        },
+    }
 
 
 def confusion_lines(counts: Mapping[str, Mapping[str, int]], columns: Sequence[str]) -> list[str]:

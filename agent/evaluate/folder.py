@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from drivers.files import Record, RecordError
+from drivers.files import RecordError
 from drivers.files.annotations import Annotation, read_annotations
 
 ANNOTATIONS = ".atr"
@@ -131,9 +131,13 @@ def bedside_alarms(folder: Path) -> dict[str, BedsideAlarm]:
     return {}
 
 
-def alarm_in_header(record: Record) -> BedsideAlarm | None:
-    """The alarm in a record's comments: its kind, then ``True alarm`` or ``False alarm``."""
-    notes = [note.strip() for note in record.comments if note.strip()]
+def alarm_in_header(entry: Entry) -> BedsideAlarm | None:
+    """The alarm in a header's comments: its kind, then ``True alarm`` or ``False alarm``."""
+    try:
+        text = entry.path.with_name(entry.path.name + ".hea").read_text("ascii", errors="replace")
+    except OSError:
+        return None
+    notes = [line.lstrip("# ").strip() for line in text.splitlines() if line.startswith("#")]
     for kind, verdict in pairwise(notes):
         if verdict.lower() in ("true alarm", "false alarm"):
             return BedsideAlarm(kind, verdict.lower().startswith("true"))

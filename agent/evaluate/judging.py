@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from agent.analyze import Analysis, analyse
 from agent.chain import Step
@@ -21,6 +21,17 @@ from agent.networks import Networks, load
 from drivers.files import Record, RecordError, open_record
 from models.registry import Registry
 
+
+class Named(Protocol):
+    """What can be judged: it has a name to be told by."""
+
+    @property
+    def name(self) -> str:
+        """As in every table."""
+        ...
+
+
+T = TypeVar("T", bound=Named)
 R = TypeVar("R")
 Watch = Callable[[Step], None]
 
@@ -64,11 +75,11 @@ class Failure:
     """One line."""
 
 
-def _guarded(work: Callable[[Entry], R], entry: Entry) -> R | Failure:
+def _guarded(work: Callable[[T], R], task: T) -> R | Failure:
     try:
-        return work(entry)
+        return work(task)
     except RecordError as error:
-        return Failure(entry.name, str(error))
+        return Failure(task.name, str(error))
 
 
 def _deaf() -> None:
@@ -77,8 +88,8 @@ def _deaf() -> None:
 
 
 def each(
-    work: Callable[[Entry], R],
-    todo: Sequence[Entry],
+    work: Callable[[T], R],
+    todo: Sequence[T],
     processes: int = 1,
     progress: Callable[[int], None] = lambda done: None,
 ) -> tuple[list[R], list[Failure]]:

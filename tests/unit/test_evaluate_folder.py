@@ -15,7 +15,6 @@ from agent.evaluate.folder import (
     entries,
     rhythm_classes,
 )
-from drivers.files import open_record
 
 
 def record(path: Path, comments: str = "", *, atr: bool = False) -> None:
@@ -86,6 +85,6 @@ def test_labels_of_the_challenges(tmp_path: Path) -> None:
 def test_an_alarm_in_the_header(tmp_path: Path) -> None:
     record(tmp_path / "v1", "# Ventricular_Tachycardia\n# True alarm\n")
     record(tmp_path / "r1", "# 65 M\n")
-    with open_record(tmp_path / "v1") as told, open_record(tmp_path / "r1") as silent:
-        assert alarm_in_header(told) == BedsideAlarm("Ventricular_Tachycardia", True)
-        assert alarm_in_header(silent) is None
+    silent, told = entries(tmp_path)
+    assert alarm_in_header(told) == BedsideAlarm("Ventricular_Tachycardia", True)
+    assert alarm_in_header(silent) is None
