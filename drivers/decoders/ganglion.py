@@ -36,6 +36,9 @@ IMPEDANCE_IDS: Final = range(201, 206)
 TEXT_PART, TEXT_END = 206, 207
 LONGEST_TEXT: Final = 1024
 
+_NUMBERS: Final = np.arange(2 * STEPS + 1, dtype=np.uint8)
+_NUMBERS.flags.writeable = False
+
 
 @dataclass(frozen=True, slots=True)
 class GanglionSamples:
@@ -76,7 +79,7 @@ class GanglionDecoder:
         """Notifications that are none of the board's."""
         self.unlevelled = 0
         """Good ones of which the level was not known."""
-        self._level: NDArray[np.int64] | None = None
+        self._level: list[int] | None = None
         self._next = 0
         self._text = ""
 
@@ -95,38 +98,38 @@ class GanglionDecoder:
         if self._deltas and len(data) >= WHOLE_BYTES and data[0] == 0:
             return self._whole(data)
         if len(data) == PACKET_BYTES and lowest <= data[0] < lowest + 2 * STEPS:
-            place = data[0] - lowest
-            values = fields(data, 18 if place < STEPS else 19)
+            turn, step = divmod(data[0] - lowest, STEPS)
+            values = _unpacked(data, 18 + turn)
             if self._deltas:
-                return self._changed(place % STEPS, values)
-            shifted = values << (6 if place < STEPS else 5)
-            return self._samples(2 * (place % STEPS), shifted)
+                return self._changed(step, values)
+            return self._samples(2 * step, [value << (6 - turn) for value in values])
         self.damaged += 1
         return None
 
     def _whole(self, data: bytes) -> GanglionSamples:
         level = [int.from_bytes(data[k : k + 3], "big", signed=True) for k in range(1, 13, 3)]
-        self._level, self._next = np.array(level, np.int64), 0
-        return self._samples(0, self._level[None, :])
+        self._level, self._next = level, 0
+        return self._samples(0, level)
 
-    def _changed(self, step: int, deltas: NDArray[np.int64]) -> GanglionSamples | None:
+    def _changed(self, step: int, deltas: list[int]) -> GanglionSamples | None:
         if self._level is None or step != self._next:
             self._level = None
             self.unlevelled += 1
             return None
-        values = self._level - np.cumsum(deltas, axis=0)
-        if np.abs(values).max() > -FULL_SCALE[0]:
+        values = [level - delta for level, delta in zip(self._level, deltas, strict=False)]
+        values += [level - delta for level, delta in zip(values, deltas[CHANNELS:], strict=True)]
+        if max(values) > -FULL_SCALE[0] or min(values) < FULL_SCALE[0]:
             # No converter gives this: the difference itself was damaged.
             self._level = None
             self.damaged += 1
             return None
-        self._level, self._next = values[-1], step + 1
+        self._level, self._next = values[CHANNELS:], step + 1
         return self._samples(1 + 2 * step, values)
 
     @staticmethod
-    def _samples(first: int, values: NDArray[np.int64]) -> GanglionSamples:
-        numbers = np.arange(first, first + len(values), dtype=np.uint8)
-        return GanglionSamples(numbers, values.astype(np.int32))
+    def _samples(first: int, values: list[int]) -> GanglionSamples:
+        counts = np.array(values, np.int32).reshape(-1, CHANNELS)
+        return GanglionSamples(_NUMBERS[first : first + len(counts)], counts)
 
     def _impedance(self, data: bytes) -> Impedance | None:
         digits = data[1:].rstrip(b"\0").removesuffix(b"Z")
@@ -147,11 +150,15 @@ def fields(data: bytes, bits: int) -> NDArray[np.int64]:
     The board puts a copy of the sign in the lowest bit: a number with it set is the remaining
     bits less 2 to the power of ``bits``.
     """
+    return np.array(_unpacked(data, bits), np.int64).reshape(2, CHANNELS)
+
+
+def _unpacked(data: bytes, bits: int) -> list[int]:
+    """Plain integers: for eight of them arrays cost more than they save."""
     packed = int.from_bytes(data[1:PACKET_BYTES], "big") >> (8 * (PACKET_BYTES - 1) - 8 * bits)
     mask = (1 << bits) - 1
-    found = [packed >> (bits * place) & mask for place in range(7, -1, -1)]
-    signed = [(value & ~1) - (1 << bits) if value & 1 else value for value in found]
-    return np.array(signed, np.int64).reshape(2, CHANNELS)
+    found = [packed >> shift & mask for shift in range(7 * bits, -1, -bits)]
+    return [(value & ~1) - (1 << bits) if value & 1 else value for value in found]
 
 
 def packed_fields(values: NDArray[np.int64], bits: int) -> bytes:
