@@ -14,6 +14,7 @@ from drivers.samples import Driver, DriverError
 KINDS: Final = {
     "cyton": ("drivers.cyton", "Cyton"),
     "olimex": ("drivers.olimex", "Olimex"),
+    "bitalino": ("drivers.bitalino", "Bitalino"),
     "protocentral": ("drivers.protocentral", "Protocentral"),
     "shimmer3": ("drivers.shimmer", "Shimmer3"),
     "text_lines": ("drivers.text_lines", "TextLines"),

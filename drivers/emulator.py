@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.commands import options_of
+from drivers.emulated.bitalino import EmulatedBitalino
 from drivers.emulated.cyton import EmulatedCyton
 from drivers.emulated.device import EmulatedDevice
 from drivers.emulated.olimex import EmulatedOlimex
@@ -47,6 +48,7 @@ DEVICES: Final[dict[str, Callable[..., EmulatedDevice]]] = {
     "cyton": EmulatedCyton,
     "olimex": EmulatedOlimex,
     "protocentral": EmulatedProtocentral,
+    "bitalino": EmulatedBitalino,
     "shimmer3": EmulatedShimmer3,
     "text_lines": EmulatedTextLines,
 }

@@ -14,6 +14,7 @@ from drivers.plugins import Plugin, plugins, warn
 RATES: Final = {
     "cyton": "250 Hz",
     "olimex": "256 Hz",
+    "bitalino": "1000 or 100 Hz",
     "protocentral": "125 or 128 Hz",
     "shimmer3": "128 to 1024 Hz",
     "text_lines": "measured",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from drivers import catalogue
 from drivers.decoders import intellivue_session
+from drivers.decoders.bitalino import FRAME_BYTES, BitalinoDecoder
 from drivers.decoders.cyton import PACKET_BYTES as CYTON_BYTES
 from drivers.decoders.cyton import CytonDecoder
 from drivers.decoders.intellivue_mib import MibFrames, frame
@@ -132,6 +133,15 @@ def _shimmer(data: bytes) -> Match:
     return max(found, key=lambda match: match.score)
 
 
+def _bitalino(data: bytes) -> Match:
+    """Only one that streams already; which of its connectors it sends cannot be heard."""
+    found = []
+    for channels in range(1, len(FRAME_BYTES)):
+        count = len(BitalinoDecoder(channels).feed(data).numbers)
+        found.append(Match(_share(count * FRAME_BYTES[channels], data), count))
+    return max(found, key=lambda match: match.share)
+
+
 def _lines(data: bytes) -> Match:
     decoder = TextLineDecoder()
     lines = decoder.feed(data)
@@ -151,6 +161,7 @@ def _share(explained: int, data: bytes) -> float:
 # Asked in this order: a question must do no harm to those that come after it.
 SIGNATURES: Final = (
     Signature("protocentral", (115200, 57600), _protocentral, Query(b"", START)),
+    Signature("bitalino", (115200,), _bitalino, Query(b"\x07", b"BITalino")),
     Signature("cyton", (115200,), _cyton, Query(b"v", b"OpenBCI V")),
     Signature("olimex", (57600, 115200), _olimex),
     Signature("shimmer3", (115200,), _shimmer, Query(b"\x2e", b"\xff\x2f\x03\x00")),

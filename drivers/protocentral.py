@@ -62,6 +62,7 @@ class Protocentral(SerialDevice[UncountedStream]):
         names = tuple(leads)
         chosen_leads(address, names, None, available=1)
         made = PRODUCTS[product]
+        self.device = made.title
         self.product = product
         self._decoder = ProtocentralDecoder(made)
         self._frame_bytes = made.frame_bytes

@@ -34,7 +34,6 @@ BLE_NAMES: Final = (
     ("Polar H10", "polar_h10"),
     ("Movesense", "movesense"),
     ("Ganglion", "ganglion"),
-    ("BITalino", "bitalino"),
     ("Shimmer3", "shimmer3"),
 )
 """How a name begins and which kind that is."""

@@ -68,7 +68,7 @@ class SerialDevice(ABC, Generic[StreamT]):
     A subclass brings the set-up dialogue and the decoder; this class owns port, link and stream.
     """
 
-    device: ClassVar[str]
+    device: str
     """Maker and model."""
     packet: ClassVar[str]
     """What one packet is called in a message: ``Cyton packet``."""
@@ -95,6 +95,8 @@ class SerialDevice(ABC, Generic[StreamT]):
         self.now_ns = now_ns
         self.restarted = False
         """The device said that it began anew: the gap that follows is of its making."""
+        self.tell: Emit = lambda event: None
+        """Takes what the device says besides its samples, such as its battery."""
         self._frames = 0
         self._bytes_before = 0
 
@@ -129,6 +131,7 @@ class SerialDevice(ABC, Generic[StreamT]):
         axis: StreamAxis | None = None
         stream: StreamT | None = None
         axis_rate_hz = 0.0
+        self.tell = emit
 
         async def session(link: Link) -> None:
             nonlocal axis, stream, axis_rate_hz

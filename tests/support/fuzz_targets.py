@@ -11,11 +11,13 @@ from support import fuzz_intellivue
 from support.fuzzing import Subject, Target
 
 from drivers.decoders import ganglion, heart_rate, movesense, polar_pmd, sbem
+from drivers.decoders.bitalino import FRAME_BYTES, BitalinoDecoder
 from drivers.decoders.cyton import CytonDecoder
 from drivers.decoders.olimex import OlimexDecoder
 from drivers.decoders.protocentral import PRODUCTS, ProtocentralDecoder
 from drivers.decoders.shimmer import EXG1, Layout, ShimmerDecoder
 from drivers.decoders.text_lines import LONGEST_LINE, TextLineDecoder
+from drivers.emulated.bitalino import LINES, encode
 from drivers.emulated.movesense import EmulatedMovesense
 from drivers.emulated.protocentral import EmulatedProtocentral
 
@@ -85,6 +87,24 @@ def _shimmer(number: int) -> bytes:
     return (
         b"\0" + stamp + b"\x80" + (number * 7).to_bytes(3, "big") + (number * 9).to_bytes(3, "big")
     )
+
+
+def _bitalino(channels: int) -> Target:
+    def subject() -> Subject:
+        decoder = BitalinoDecoder(channels)
+
+        def feed(data: bytes) -> list[Hashable]:
+            found = decoder.feed(data)
+            counts = map(tuple, found.counts.tolist())
+            return list(zip(found.numbers.tolist(), counts, strict=True))
+
+        return Subject(feed, lambda: decoder.pending)
+
+    def good(number: int) -> bytes:
+        values = (np.arange(channels) * 11 + number) % 64
+        return encode(np.array([number % 16]), np.array([LINES]), values[None, :]).tobytes()
+
+    return Target(subject, good, most_kept=2 * FRAME_BYTES[channels] - 1)
 
 
 def _text_subject() -> Subject:
@@ -206,6 +226,8 @@ TARGETS: Final[dict[str, Target]] = {
     "protocentral": _protocentral("healthypi_v4"),
     **{f"protocentral_{name}": _protocentral(name) for name in PRODUCTS if name != "healthypi_v4"},
     "shimmer": Target(_shimmer_subject, _shimmer, most_kept=18),
+    "bitalino": _bitalino(1),
+    **{f"bitalino_{channels}": _bitalino(channels) for channels in (2, 4, 6)},
     "text_lines": Target(
         _text_subject, lambda number: f"{number}\r\n".encode(), most_kept=LONGEST_LINE
     ),
