@@ -47,7 +47,7 @@ def evaluate_beats(folder: Path, whole: bool, **chosen: Any) -> None:
     from agent.evaluate import beats
     from agent.evaluate.folder import annotated, entries
 
-    with _faults():
+    with _faults(chosen["json_file"]):
         judge, only = _judge(**chosen), _names(chosen["records"])
         todo, without = annotated(entries(folder, only), folder, named=bool(only))
         _warn(without)
@@ -65,7 +65,7 @@ def evaluate_rhythm(folder: Path, **chosen: Any) -> None:
     from agent.evaluate import rhythm
     from agent.evaluate.folder import entries
 
-    with _faults():
+    with _faults(chosen["json_file"]):
         judge = _judge(**chosen)
         todo, without = rhythm.tasks(entries(folder, _names(chosen["records"])), folder)
         _warn(without)
@@ -83,7 +83,7 @@ def evaluate_alarms(folder: Path, **chosen: Any) -> None:
     from agent.evaluate import alarms
     from agent.evaluate.folder import entries
 
-    with _faults():
+    with _faults(chosen["json_file"]):
         judge = _judge(**chosen)
         todo, without = alarms.tasks(entries(folder, _names(chosen["records"])), folder)
         _warn(without)
@@ -108,7 +108,7 @@ def evaluate_noise(
     from agent.evaluate import noise
     from agent.evaluate.folder import annotated, entries
 
-    with _faults():
+    with _faults(chosen["json_file"]):
         judge, only = _judge(**chosen), _names(chosen["records"])
         found, without = annotated(entries(folder, only), folder, named=bool(only))
         place = noise.noise_folder(folder, asked, kind)
@@ -135,12 +135,14 @@ def _judge(leads: tuple[str, ...], rules_only: bool, models: Path | None, **_: A
 
 
 @contextmanager
-def _faults() -> Iterator[None]:
-    """What stops an evaluation, as one line."""
+def _faults(json_file: Path | None) -> Iterator[None]:
+    """What stops an evaluation, as one line; first of all a JSON file that can't be written."""
+    from agent.evaluate.figures import check_place
     from agent.evaluate.folder import EvaluateError
     from drivers.files import RecordError
 
     try:
+        check_place(json_file)
         yield
     except (EvaluateError, RecordError) as error:
         _stop(str(error))

@@ -14,6 +14,7 @@ from typing import Any
 
 from agent.evaluate.folder import EvaluateError
 from agent.evaluate.judging import Failure, Judge
+from agent.networks import Networks
 from agent.rhythm.limits import RhythmLimits
 from agent.scoring import BeatCounts, summarise
 from agent.signal.scorer import WEIGHTS
@@ -37,11 +38,22 @@ def head(
         "wardbeat": version("wardbeat"),
         "folder": str(folder),
         "leads": list(judge.leads) or "all ECG leads",
-        "models": [asdict(model) for model in judge.networks().in_use],
+        "models": _models(judge.networks()),
         "qrs_scorer_sha256": hashlib.sha256(WEIGHTS.read_bytes()).hexdigest(),
         "thresholds": {**thresholds, "limits": asdict(RhythmLimits())},
         "failed": [asdict(failure) for failure in failed],
     }
+
+
+def _models(networks: Networks) -> list[dict[str, Any]]:
+    """What judged, and what its card says it was trained on: figures of that flatter."""
+    found = []
+    for network in (networks.quality, networks.rhythm, networks.beats):
+        if network is not None:
+            card = getattr(network, "card", None)
+            trained_on = list(card.data.get("trained_on", ())) if card is not None else []
+            found.append({**asdict(network.model), "trained_on": trained_on})
+    return found
 
 
 def head_text(report: Mapping[str, Any], judged: str) -> list[str]:
@@ -52,9 +64,15 @@ def head_text(report: Mapping[str, Any], judged: str) -> list[str]:
     leads = report["leads"]
     shown = leads if isinstance(leads, str) else "leads " + ", ".join(leads)
     scorer = report["qrs_scorer_sha256"][:8]
+    trained_on = "; ".join(
+        f"{model['name']}: {', '.join(model['trained_on'])}"
+        for model in report["models"]
+        if model["trained_on"]
+    )
     lines = [
         f"wardbeat {report['wardbeat']}, {report['command']}: {report['folder']}",
         f"judged by {models or 'rules alone'}, QRS scorer ({scorer})",
+        *([f"trained on these, whose figures flatter: {trained_on}"] if trained_on else []),
         f"{judged}; {shown}",
     ]
     return [piece for line in lines for piece in wrapped(line)]
@@ -116,6 +134,15 @@ def confusion_lines(counts: Mapping[str, Mapping[str, int]], columns: Sequence[s
         for row, found in counts.items()
     ]
     return lines
+
+
+def check_place(path: Path | None) -> None:
+    """Before a long evaluation: whether its JSON will find a folder to be written to.
+
+    Raises EvaluateError where it won't.
+    """
+    if path is not None and not path.resolve().parent.is_dir():
+        raise EvaluateError(f"{path}: no such folder {path.parent}; make it first")
 
 
 def write_json(report: Mapping[str, Any], path: Path) -> None:

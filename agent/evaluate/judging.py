@@ -9,6 +9,7 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -16,7 +17,7 @@ from typing import Protocol, TypeVar
 
 from agent.analyze import Analysis, analyse
 from agent.chain import Step
-from agent.evaluate.folder import Entry
+from agent.evaluate.folder import Entry, EvaluateError
 from agent.networks import Networks, load
 from drivers.files import Record, RecordError, open_record
 from models.registry import Registry
@@ -101,8 +102,14 @@ def each(
     guarded = partial(_guarded, work)
     if processes > 1 and len(todo) > 1:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(processes, len(todo)), context, _deaf) as pool:
-            return _sorted_out(pool.map(guarded, todo), progress)
+        try:
+            with ProcessPoolExecutor(min(processes, len(todo)), context, _deaf) as pool:
+                return _sorted_out(pool.map(guarded, todo), progress)
+        except BrokenProcessPool as error:
+            raise EvaluateError(
+                "a process ended in the middle of its record; is there memory for --jobs "
+                f"{processes}? Take fewer"
+            ) from error
     return _sorted_out(map(guarded, todo), progress)
 
 

@@ -33,6 +33,8 @@ def told(tmp_path: Path, *arguments: str | Path) -> tuple[dict[str, Any], str]:
     assert report["command"] == f"evaluate {arguments[0]}"
     assert len(report["models"]) == 3
     assert "quality 1." in result.output, "which model versions judged"
+    assert all(model["trained_on"] for model in report["models"])
+    assert "whose figures flatter: quality: cinc2017" in result.output
     return report, result.output
 
 
@@ -122,6 +124,7 @@ def test_beats_in_noise(shared: Path, tmp_path: Path) -> None:
         (("alarms", "data/cinc2017", "--records", "A00001"), "neither alarms"),
         (("noise", "data/mitdb", "--records", "118", "--noise", "data"), "no noise record em"),
         (("alarms", "nowhere"), "no such folder"),
+        (("rhythm", "data/vfdb", "--json", "nowhere/out.json"), "no such folder nowhere"),
     ],
 )
 def test_faults_are_one_line(shared: Path, arguments: tuple[str, ...], says: str) -> None:
