@@ -71,7 +71,10 @@ def signal_count(fixed: bytes) -> int:
     """How many signal headers follow the first 256 bytes. Raises EdfFormatError."""
     if len(fixed) < FIXED_BYTES or fixed[:8].strip() != b"0":
         raise EdfFormatError("is no EDF file")
-    return _integer(fixed[252:256], "number of signals")
+    count = _integer(fixed[252:256], "number of signals")
+    if count < 0:
+        raise EdfFormatError(f"tells an impossible number of signals: {count}")
+    return count
 
 
 def parse_header(data: bytes) -> EdfHeader:

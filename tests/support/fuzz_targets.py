@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, Final
 
 import numpy as np
-from support import fuzz_intellivue
+from support import fuzz_files, fuzz_intellivue
 from support.fuzzing import Subject, Target
 
 from drivers.decoders import ganglion, heart_rate, movesense, polar_pmd, sbem
@@ -259,5 +259,6 @@ TARGETS: Final[dict[str, Target]] = {
     ),
     "sbem": Target(_sbem_subject, _sbem, errors=(sbem.SbemError,), datagrams=True),
     **fuzz_intellivue.TARGETS,
+    **fuzz_files.TARGETS,
 }
 """Name of a decoder → how it is fuzzed. The quality scale asks that a driver's are here."""

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.files import RecordError, microvolts, open_record
-from drivers.files.edf_header import EdfFormatError, parse_header
+from drivers.files.edf_header import EdfFormatError, parse_header, signal_count
 
 
 @dataclass
@@ -230,6 +230,11 @@ def test_one_line_that_says_what_to_do(tmp_path: Path, change: object, message: 
 def test_annotations_only(shared: Path) -> None:
     with pytest.raises(RecordError, match="holds no signals"):
         open_record(shared / "captures" / "wfdb_edf" / "test_edfann.edf")
+
+
+def test_a_negative_number_of_signals_is_refused_before_more_is_read() -> None:
+    with pytest.raises(EdfFormatError, match="impossible number of signals: -1"):
+        signal_count(b"0".ljust(252) + b"-1  ")
 
 
 def test_headers_of_noise_never_crash(tmp_path: Path) -> None:
