@@ -28,6 +28,7 @@ DEVICES = (
     Serial("cyton"),
     Serial("olimex"),
     Serial("protocentral"),
+    Serial("bitalino"),
     Serial("shimmer3", exact=True),
     Serial("text_lines"),
 )
