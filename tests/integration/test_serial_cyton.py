@@ -169,6 +169,61 @@ async def test_a_port_that_is_missing_at_first_is_waited_for(tmp_path: Path) -> 
             await recorder.state(LinkState.LOST)
 
 
+def means(log: np.ndarray) -> np.ndarray:
+    """What a board with a Daisy makes of every sample and the one before it."""
+    return np.trunc((log[:-1] + log[1:]) / 2).astype(np.int64)
+
+
+async def test_with_a_daisy_every_sample_is_the_mean_of_two(tmp_path: Path) -> None:
+    with emulator("cyton", tmp_path, options={"daisy": True}) as device:
+        driver = Cyton(str(device.port), daisy=True)
+        async with running(driver) as recorder:
+            await recorder.samples(300)
+        device.end()
+        log = device.counts()
+    channel = recorder.channel()
+    assert recorder.gaps == []
+    assert np.array_equal(channel, means(log)[::2][: len(channel)])
+    (info,) = [event for event in recorder.events if isinstance(event, StreamInfo)]
+    assert (info.firmware, info.rate_hz) == ("v3.1.2 with Daisy", 125.0)
+
+
+async def test_with_a_daisy_lost_packets_are_counted_exactly(tmp_path: Path) -> None:
+    with emulator("cyton", tmp_path, options={"daisy": True}, drop_packets=0.05, seed=6) as device:
+        async with running(Cyton(str(device.port), daisy=True)) as recorder:
+            await recorder.samples(400)
+        device.end()
+        log = means(device.counts())[::2]
+    channel = recorder.channel()
+    kept = channel != MISSING
+    begin = int(np.flatnonzero(log == channel[0])[0])
+    assert np.array_equal(channel[kept], log[begin : begin + len(channel)][kept])
+    assert 0.02 < 1 - kept.mean() < 0.25
+    assert all(gap.exact and gap.cause is GapCause.LOST_PACKETS for gap in recorder.gaps)
+
+
+async def test_a_daisy_that_is_not_read_is_switched_off(tmp_path: Path) -> None:
+    with emulator("cyton", tmp_path, options={"daisy": True}) as device:
+        async with running(Cyton(str(device.port))) as recorder:
+            await recorder.samples(200)
+        device.end()
+        log = device.counts()
+    channel = recorder.channel()
+    assert np.array_equal(channel, log[: len(channel)])
+
+
+async def test_a_daisy_that_is_missing_is_told() -> None:
+    with terminal() as port:
+        device = InProcessBoard(port)
+        driver = Cyton(port.path, daisy=True)
+        async with repeating(device.step, 0.012), running(driver) as recorder:
+            lost = await recorder.state(LinkState.LOST)
+    assert lost.reason == (
+        f"{port.path}: finds no Daisy (it says 'no daisy to attach!8'); "
+        "seat the Daisy on the board, or set daisy = false"
+    )
+
+
 class InProcessBoard:
     """The emulated board, played by the test on a terminal of its own."""
 

@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.cyton import Cyton
-from drivers.decoders.cyton import CytonDecoder, microvolts_per_count
+from drivers.decoders.cyton import CytonDecoder, DaisyPairs, microvolts_per_count
+from drivers.emulated.cyton import EmulatedCyton
 from drivers.samples import DriverError
+from drivers.source import SourceChunk
 
 RAILED = bytes.fromhex("A0458FF2408FDFF4902BB68FBFBF7FFFFF7FFFFF94253420B67D00E000E00F70C0")
 
@@ -135,6 +137,71 @@ def test_random_and_mutated_bytes_never_raise_and_two_packets_bring_it_in_step()
         assert after[-4:] == [102, 103, 104, 105]
         fed += len(garbage) + 6 * 33
     assert fed > 500_000
+
+
+def joined(stream: bytes, cuts: int = 0) -> tuple[list[int], np.ndarray]:
+    """Samples of 16 channels; fed whole, or in pieces of ``cuts`` bytes."""
+    decoder, pairs = CytonDecoder(), DaisyPairs()
+    step = cuts or len(stream)
+    found = [pairs.join(decoder.feed(stream[at : at + step])) for at in range(0, len(stream), step)]
+    return (
+        np.concatenate([p.numbers for p in found if len(p.numbers)]).tolist(),
+        np.concatenate([p.counts for p in found if len(p.numbers)]),
+    )
+
+
+@pytest.mark.parametrize("cuts", [0, 1, 33, 50])
+def test_with_a_daisy_an_odd_packet_and_the_next_are_one_sample(cuts: int) -> None:
+    stream = b"".join(packet(n, 1000 * (n % 256)) for n in range(600))
+    numbers, counts = joined(stream, cuts)
+    assert numbers == [k % 128 for k in range(299)]
+    assert counts[:2, [0, 7, 8, 15]].tolist() == [
+        [1000, 1007, 2000, 2007],
+        [3000, 3007, 4000, 4007],
+    ]
+    # 255 is the board's, and the 0 after it the Daisy's.
+    assert counts[127, [0, 8]].tolist() == [255_000, 0]
+
+
+def test_a_lost_half_costs_its_sample_only() -> None:
+    stream = b"".join(packet(n, n) for n in range(1, 41) if n not in (5, 12, 21, 22))
+    numbers, _ = joined(stream)
+    assert numbers == [k for k in range(20) if k not in (2, 5, 10)]
+
+
+def test_a_new_stream_is_not_joined_to_the_last() -> None:
+    decoder, pairs = CytonDecoder(), DaisyPairs()
+    assert not len(pairs.join(decoder.feed(packet(8) + packet(9))).numbers)
+    pairs.forget()
+    assert not len(pairs.join(decoder.feed(packet(10))).numbers)
+
+
+def test_the_daisys_means_are_those_of_the_firmware() -> None:
+    board = EmulatedCyton(daisy=True)
+    assert b"On Daisy ADS1299" in board.receive(b"v")
+    assert board.receive(b"C") == b"16$$$"
+    assert board.receive(b"xQ040110X") == b"Success: Channel set for 9$$$"
+    assert board.receive(b"b") == b""
+    uv = np.zeros((7, 9))
+    uv[:, 0] = [0, 30, -31, -30, 100, 200, 300]
+    uv[:, 8] = [0, 60, -61, -60, 10, 20, 30]
+    counts = board.counts(SourceChunk(uv))
+    numbers, samples = joined(board.packets(counts).tobytes())
+    assert numbers == [0, 1, 2]
+    for k in range(3):
+        own = int((counts[2 * k, 0] + counts[2 * k + 1, 0]) / 2)
+        daisys = int((counts[2 * k + 1, 8] + counts[2 * k + 2, 8]) / 2)
+        assert samples[k, [0, 8]].tolist() == [own, daisys]
+
+
+def test_a_daisy_is_switched_on_and_off() -> None:
+    board = EmulatedCyton(daisy=True)
+    assert board.receive(b"c") == b"daisy removed$$$"
+    assert board.receive(b"c") == b""
+    assert board.receive(b"C") == b"daisy attached16$$$"
+    assert EmulatedCyton().receive(b"C") == b"no daisy to attach!8$$$"
+    driver = Cyton("/dev/ttyUSB0", leads=["I", "V5"], channels=[2, 16], daisy=True)
+    assert driver.rate_hz == 125
 
 
 def test_scale_and_rails_are_told_with_the_leads() -> None:
