@@ -109,6 +109,12 @@ def _text_lines() -> Any:
     return TextLineDecoder()
 
 
+def _bitalino() -> Any:
+    from drivers.decoders.bitalino import BitalinoDecoder
+
+    return BitalinoDecoder(1)
+
+
 def _protocentral(product: str) -> Callable[[], Any]:
     def make() -> Any:
         from drivers.decoders.protocentral import PRODUCTS, ProtocentralDecoder
@@ -265,6 +271,7 @@ def _file(form: str) -> Callable[[float], Feed]:
 FEEDS: Final[dict[str, Callable[[float], Feed]]] = {
     "cyton": _serial("cyton", _cyton, (b"b",)),
     "olimex": _serial("olimex", _olimex),
+    "bitalino": _serial("bitalino", _bitalino, (b"\xc3", b"\x05")),
     "protocentral": _serial("protocentral", _protocentral("healthypi_v4")),
     "protocentral healthypi_5": _serial(
         "protocentral", _protocentral("healthypi_5"), product="healthypi_5"

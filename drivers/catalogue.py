@@ -27,6 +27,25 @@ KINDS: Final = {
 }
 """Kind in the configuration → module and class; imported only when a bed has one."""
 
+QUALITY: Final = {
+    "cyton": "silver",
+    "olimex": "gold",
+    "bitalino": "silver",
+    "protocentral": "silver",
+    "shimmer3": "gold",
+    "text_lines": "silver",
+    "polar_h10": "gold",
+    "movesense": "gold",
+    "ganglion": "silver",
+    "heart_rate": "silver",
+    "intellivue": "gold",
+    "replay": "gold",
+}
+"""Kind → its level in docs/devices/quality_scale.md, which the tests hold it to."""
+
+CUSTOM: Final = "custom"
+"""The level of every driver that another package brings."""
+
 INJECTED: Final = frozenset({"now_ns", "utc_ns", "sleep", "random"})
 """Parameters of drivers that tests set and a configuration must not."""
 

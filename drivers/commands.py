@@ -55,7 +55,7 @@ def list_kinds(say: Say) -> None:
         if kind.broken:
             say(f"{kind.kind:12} BROKEN: {kind.package}: {kind.broken}")
         else:
-            say(f"{kind.kind:12} {kind.transport:13} {kind.rate:14} {note}")
+            say(f"{kind.kind:12} {kind.quality:7} {kind.transport:13} {kind.rate:14} {note}")
 
 
 async def scan_all(seconds: float, say: Say, warn: Say, *, unknown: bool) -> None:

@@ -40,6 +40,8 @@ class KindInfo:
     rate: str
     note: str
     """What it is, one line."""
+    quality: str
+    """Level on the quality scale."""
     package: str = ""
     """Who brings it, where it isn't built in."""
     broken: str = ""
@@ -56,10 +58,10 @@ def _brought(plugin: Plugin) -> KindInfo:
     make, fault = plugin.load()
     if make is None:
         warn(plugin, fault)
-        return KindInfo(plugin.kind, "", "", "", plugin.package, fault)
+        return KindInfo(plugin.kind, "", "", "", catalogue.CUSTOM, plugin.package, fault)
     module = importlib.import_module(make.__module__)
     transport, rate, note = _told(make, module)
-    return KindInfo(plugin.kind, transport, rate, note, plugin.package)
+    return KindInfo(plugin.kind, transport, rate, note, catalogue.CUSTOM, plugin.package)
 
 
 def describe(kind: str) -> KindInfo:
@@ -67,7 +69,13 @@ def describe(kind: str) -> KindInfo:
     found = catalogue.KINDS[kind]
     module = importlib.import_module(found[0])
     transport, rate, note = _told(getattr(module, found[1]), module)
-    return KindInfo(kind, TRANSPORTS.get(kind) or transport, RATES.get(kind) or rate, note)
+    return KindInfo(
+        kind,
+        TRANSPORTS.get(kind) or transport,
+        RATES.get(kind) or rate,
+        note,
+        catalogue.QUALITY.get(kind, ""),
+    )
 
 
 def _told(driver: Any, module: ModuleType) -> tuple[str, str, str]:
