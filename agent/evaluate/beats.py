@@ -147,7 +147,10 @@ def report(
             if one.fibrillation
         },
         "records": {one.record: _record(one) for one in found},
-        "qrs": summary_json({one.record: one.confusion.beats() for one in found}),
+        "qrs": {
+            **summary_json({one.record: one.confusion.beats() for one in found}),
+            "gross_unpaced": counts_json(_pooled(unpaced).beats()),
+        },
         **{
             name: {
                 **summary_json({one.record: one.confusion.of_class(kind) for one in unpaced}),
@@ -244,7 +247,10 @@ def _table(report: Mapping[str, Any], figure: str, what: str) -> list[str]:
     ]
     worst_first = sorted(rows.items(), key=lambda item: (-item[1]["fn"] - item[1]["fp"], item[0]))
     gross = {**report[figure]["gross"], "fpr": report[figure].get("fpr")}
-    for name, row in [*worst_first, ("gross", gross)]:
+    last = [("gross", gross)]
+    if not classed and report["paced"]:
+        last.append(("gross, no paced", report[figure]["gross_unpaced"]))
+    for name, row in [*worst_first, *last]:
         lines.append(
             f"{name:<16}{row['tp'] + row['fn']:>8}{row['fn']:>8}{row['fp']:>8}"
             f"{cell(row['sensitivity'])}{cell(row['predictivity'])}"
