@@ -34,12 +34,14 @@ from agent.store import Store
 from agent.strips import StripTaker
 from drivers.samples import (
     BatteryReading,
+    DeviceAlarms,
     DriverEvent,
     Gap,
     GapCause,
     HeartRateReading,
     LeadState,
     LinkChange,
+    NumericReading,
     SampleBlock,
     StreamInfo,
 )
@@ -105,6 +107,8 @@ class Bed:
         self._alarms_in_order = asyncio.Lock()
         self._chain: Chain | None = None
         self._chains = 0
+        self._unfit = ""
+        """Why the device's signal cannot be analysed."""
         self._stream = ""
         self._rr_rhythm = RrRhythm()
         self._time: StreamTime | None = None
@@ -224,6 +228,9 @@ class Bed:
                 self.status.info = event
                 self._chain = self._new_chain()
                 self._rr_rhythm = RrRhythm()
+                utc_ns = self._clock.utc_ns()
+                why = self._unfit
+                await self._conditions([Condition("not_analysed", bool(why), utc_ns, detail=why)])
                 if not event.leads:
                     # Without samples there is no axis: stream seconds are seconds from here.
                     self._time = StreamTime(1.0, 0, now_ns, 1.0)
@@ -244,13 +251,23 @@ class Bed:
                 pass  # a device with a wave: its contact comes with the samples
             case BatteryReading():
                 presence.battery(event.percent)
+            case NumericReading():
+                self.status.numeric(event)
+            case DeviceAlarms():
+                self.status.device_alarms = event
+                self.publish_state()
 
     def _new_chain(self) -> Chain | None:
-        info = self.status.info
+        info, self._unfit = self.status.info, ""
         if info is None or not info.leads:
             return None
         self._chains += 1
-        return Chain(info, self.status.limits, self._networks)
+        try:
+            return Chain(info, self.status.limits, self._networks)
+        except ValueError as error:
+            log.error("bed %s: not analysed: %s", self.name, error)
+            self._unfit = str(error)
+            return None
 
     def _pushed(self, chain: Chain, info: StreamInfo, event: SampleBlock | Gap) -> list[Step]:
         """What the chain makes of an event, overheard by the candidates."""
@@ -345,7 +362,7 @@ class Bed:
             self.publish_state()
 
     def _no_longer_known(self, state: SignalState) -> list[Condition]:
-        """Without a heart to hear no finding is known to hold: what latches stays, the rest ends."""
+        """Without a heart to hear no finding is known to hold: what latches stays, others end."""
         at_ns = self._clock.utc_ns()
         gone = [
             Condition(alarm.code, present=False, onset_ns=at_ns)

@@ -13,9 +13,9 @@ from agent.networks import Networks
 from agent.presence import Presence
 from agent.rhythm.types import Beat, Rhythm
 from agent.signal.types import HOP, RATE_HZ, Hop
-from drivers.samples import LeadState, StreamInfo
+from drivers.samples import DeviceAlarms, LeadState, NumericReading, StreamInfo
 from sync import contract
-from sync.contract import AlarmInfo, DeviceInfo, ModelInfo
+from sync.contract import AlarmInfo, DeviceAlarmInfo, DeviceInfo, ModelInfo, Numeric
 
 NO_SAMPLE = -32768
 WAVE_LIMIT_UV = 32767
@@ -71,6 +71,28 @@ def device_info(
         rate_hz=info.rate_hz if info is not None else 0.0,
         battery_percent=presence.battery_percent,
         leads_off=off,
+    )
+
+
+def numeric(reading: NumericReading) -> Numeric:
+    """A value that a bedside monitor measured."""
+    return Numeric(name=reading.name, value=reading.value, unit=reading.unit, usable=reading.usable)
+
+
+def device_alarm_infos(told: DeviceAlarms | None) -> tuple[DeviceAlarmInfo, ...]:
+    """The alarms of a bedside monitor, those that its own user suspended left out."""
+    return tuple(
+        DeviceAlarmInfo(
+            code=alarm.code,
+            source=alarm.source,
+            technical=alarm.technical,
+            priority=contract.Priority(alarm.priority),
+            text=alarm.text,
+            silenced=alarm.silenced,
+            latched=alarm.latched,
+        )
+        for alarm in (told.alarms if told is not None else ())
+        if not alarm.suspended
     )
 
 

@@ -10,13 +10,13 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from agent.alarms.types import Alarm
-from agent.bed_messages import alarm_info, device_info, rhythm
+from agent.bed_messages import alarm_info, device_alarm_infos, device_info, numeric, rhythm
 from agent.presence import Presence
 from agent.rhythm.limits import RhythmLimits
 from agent.rhythm.types import Beat, BeatClass, Rhythm, RhythmChange
 from agent.signal.types import Hop, Rate, SignalState
 from agent.stamps import Stamp
-from drivers.samples import LeadState, StreamInfo
+from drivers.samples import DeviceAlarms, LeadState, NumericReading, StreamInfo
 from sync.contract import BedState, Limits, Vitals
 
 PVC_WINDOW_S = 60.0
@@ -43,6 +43,9 @@ class BedStatus:
     """Of a device that computes the rate itself and sends no wave."""
     device_rr_ms: float | None = None
     """Its newest RR interval."""
+    device_alarms: DeviceAlarms | None = None
+    """Of a bedside monitor, as it told them last."""
+    _numerics: dict[str, NumericReading] = field(default_factory=dict)
     _pvc_s: deque[float] = field(default_factory=deque)
     _last_beat_s: float | None = None
     _now_s: float = 0.0
@@ -69,10 +72,16 @@ class BedStatus:
         self.device_rate_bpm = rate_bpm
         self.device_rr_ms = rr_ms[-1] if rr_ms and rate_bpm is not None else None
 
+    def numeric(self, reading: NumericReading) -> None:
+        """Take what a bedside monitor measured."""
+        self._numerics[reading.name] = reading
+
     def silent(self) -> None:
         """Samples stopped coming: nothing that was known is true of now."""
         self.state = SignalState.NO_DATA
         self.rate = self.rhythm = self.device_rate_bpm = self.device_rr_ms = None
+        self.device_alarms = None
+        self._numerics.clear()
         self.p_usable = 0.0
 
     @property
@@ -104,6 +113,7 @@ class BedStatus:
             rhythm_confidence=self.rhythm.confidence if self.rhythm is not None else 0.0,
             rate_age_s=age_s,
             lag_ms=self.lag_ms,
+            numerics=tuple(numeric(reading) for reading in self._numerics.values()),
         )
 
     def message(
@@ -120,6 +130,7 @@ class BedStatus:
             rate_bpm=self.rate_bpm,
             quality=self.state.value,
             alarms=tuple(alarm_info(alarm) for alarm in alarms),
+            device_alarms=device_alarm_infos(self.device_alarms),
             audio_paused_until=paused_until_ns,
             limits=to_contract(self.limits),
         )

@@ -120,6 +120,30 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     pvc_per_min: int = 10
 
 
+class Numeric(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A value that a bedside monitor measured itself; ours are fields of their own."""
+
+    name: str
+    """``SpO2``, ``NBP systolic``, ``HR``: the same whatever language the monitor speaks."""
+    value: float | None = None
+    unit: str = ""
+    usable: bool = True
+    """False where the monitor itself calls the value questionable."""
+
+
+class DeviceAlarmInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An alarm that a bedside monitor raised itself; never merged with the unit's own."""
+
+    code: int
+    source: int
+    technical: bool
+    priority: Priority
+    text: str
+    """In the monitor's language."""
+    silenced: bool = False
+    latched: bool = False
+
+
 class BedState(Message, frozen=True, kw_only=True, tag="state"):
     """``bed/<bed>/state``: retained; a late subscriber needs nothing else."""
 
@@ -133,6 +157,8 @@ class BedState(Message, frozen=True, kw_only=True, tag="state"):
     quality: str = "no_data"
     alarms: tuple[AlarmInfo, ...] = ()
     """All alarms that are active or latched, most urgent first."""
+    device_alarms: tuple[DeviceAlarmInfo, ...] = ()
+    """Those of a bedside monitor that is the bed's device."""
     audio_paused_until: int | None = None
     limits: Limits
 
@@ -153,6 +179,8 @@ class Vitals(Message, frozen=True, kw_only=True, tag="vitals"):
     """Age of the newest beat behind ``rate_bpm``."""
     lag_ms: float = 0.0
     """Age of the newest sample when this was made."""
+    numerics: tuple[Numeric, ...] = ()
+    """What a bedside monitor that is the bed's device measures beside the ECG."""
 
 
 class Summary(Message, frozen=True, kw_only=True, tag="summary"):

@@ -111,6 +111,33 @@ async def test_the_docs_driver_runs_a_unit(tmp_path: Path, site: Path) -> None:
     assert "torn_ecg 1.0: can't be loaded (ModuleNotFoundError" in process.said()
 
 
+async def test_a_driver_too_slow_to_analyse_is_an_alarm_with_its_reason(
+    tmp_path: Path, site: Path
+) -> None:
+    source = (site / "acme_ecg.py").read_text().replace("250.0", "50.0").replace("Acme", "Slow")
+    install(site, "slow_ecg", source, "slow_ecg = slow_ecg:SlowEcg")
+    box = Box()
+    await box.listen()
+    unit = Unit(folder_for(tmp_path), driver="slow_ecg", address=f"127.0.0.1:{box.port}")
+    process = await asyncio.to_thread(unit.start)
+    playing = asyncio.create_task(box.play())
+    try:
+        await until(lambda: alarms(unit, "not_analysed"), "the alarm")
+        await until(lambda: stored(unit) > 100, "samples in the store all the same")
+    finally:
+        playing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await playing
+        await asyncio.to_thread(process.stop)
+        await box.hang_up()
+    ((remedy,),) = unit.rows(
+        "SELECT remedy FROM alarm_changes WHERE code = 'not_analysed' AND phase = 'start'"
+    )
+    assert "50 Hz" in remedy
+    assert "100 to 2000 Hz" in remedy
+    assert "Traceback" not in process.said()
+
+
 def lost(unit: Unit, bed: str) -> list[int]:
     """When a bed's device was lost: UTC ns."""
     query = "SELECT at_ns FROM alarm_changes WHERE code = 'device_lost' AND bed = ? AND phase = ?"

@@ -146,7 +146,7 @@ def detail_rows(view: BedView, now: Now, sound: bool, width: int, palette: Palet
         _signal(vitals, palette),
         _beats(vitals, palette),
         _device(state, palette),
-        _battery(state, palette),
+        _beside(vitals, palette) if vitals and vitals.numerics else _battery(state, palette),
         _centre(unit, view.has_alarm("broker_unreachable"), palette),
         _sound(view, now, sound, palette),
     ]
@@ -191,12 +191,33 @@ def _device(state: BedState | None, palette: Palette) -> Row:
         return _labelled("Device", ("--", palette.text), palette=palette)
     device = state.device
     good = device.link == "streaming"
+    if good and state.device_alarms:
+        worst = min(state.device_alarms, key=lambda alarm: list(PREFIX).index(alarm.priority))
+        others = f" +{len(state.device_alarms) - 1}" if len(state.device_alarms) > 1 else ""
+        words = f"{PREFIX[worst.priority]} {worst.text}{others}"
+        return _labelled("Device", (words, palette.number[worst.priority]), palette=palette)
     return _labelled(
         "Device",
         (f"{device.name}  ", palette.text),
         (LINK[device.link], palette.quiet if good else palette.warning),
         palette=palette,
     )
+
+
+def _beside(vitals: Vitals, palette: Palette) -> Row:
+    """What a bedside monitor measures beside the ECG, in its own order."""
+    spans = [
+        span
+        for one in vitals.numerics
+        for span in (
+            (f"{one.name} ", palette.quiet),
+            (
+                f"{'--' if one.value is None else f'{one.value:g}'}{'' if one.usable else '?'}  ",
+                palette.text if one.usable else palette.warning,
+            ),
+        )
+    ]
+    return _labelled("Monitor", *spans, palette=palette)
 
 
 def _battery(state: BedState | None, palette: Palette) -> Row:
