@@ -2,7 +2,8 @@
 
 A packet is ``00``, a time stamp of 24 bits in ticks of 1/32768 s, and the channels that the inquiry
 told, in that order. There is no checksum and no length: the header and a stamp that goes on from
-the last one are what a packet is known by, and out of step one that follows by just one sample. Facts: Shimmer "LogAndStream for Shimmer3 Firmware User
+the last one are what a packet is known by. After a jump of the stamps, and to get in step, the next
+packet must follow by just one sample. Facts: Shimmer "LogAndStream for Shimmer3 Firmware User
 Manual" and "ECG User Guide", as the pyshimmer project has them from hardware; ADS1292R data sheet.
 """
 
@@ -32,7 +33,7 @@ LONGEST_STEP: Final = 5 * TICKS_HZ
 """Two packets further apart are not believed to follow each other: the stream has long been lost
 by then, and the narrower it is, the fewer bytes look like a packet."""
 LATENESS: Final = 8
-"""An eighth of a sample, so much late may the sensor read its clock between two samples."""
+"""The sensor may read its clock an eighth of a sample late; stamps further off are a jump."""
 
 EXG1: Final = (0x1D, 0x1E, 0x1F)
 EXG2: Final = (0x20, 0x21, 0x22)
@@ -180,6 +181,7 @@ class ShimmerDecoder:
         self._pending = b""
         self._in_step = True
         self._last: int | None = None
+        self._jumped = False
 
     @property
     def pending(self) -> int:
@@ -198,7 +200,7 @@ class ShimmerDecoder:
         """Forget what came before: the port was opened anew."""
         self._drop(self._pending)
         self._pending, self.rubbish = b"", b""
-        self._in_step, self._last = True, None
+        self._in_step, self._last, self._jumped = True, None, False
 
     def feed(self, data: bytes) -> ShimmerPackets:
         """Packets that ``data`` completes."""
@@ -241,12 +243,14 @@ class ShimmerDecoder:
         stamps = (
             rows[:, 1] + (rows[:, 2].astype(np.int64) << 8) + (rows[:, 3].astype(np.int64) << 16)
         )
-        before = stamps[0] - 1 if self._last is None else self._last
+        before = stamps[0] - self.ticks if self._last is None else self._last
         steps = np.diff(stamps, prepend=before) % STAMP_TURN
-        sound = (rows[:, 0] == HEADER) & (steps > 0) & (steps <= LONGEST_STEP)
+        jumps = np.abs(steps - self.ticks) * LATENESS > self.ticks
+        again = jumps & np.concatenate([[self._jumped], jumps[:-1]])
+        sound = (rows[:, 0] == HEADER) & (steps > 0) & (steps <= LONGEST_STEP) & ~again
         good = len(rows) if sound.all() else int(sound.argmin())
         if good:
-            self._last = int(stamps[good - 1])
+            self._last, self._jumped = int(stamps[good - 1]), bool(jumps[good - 1])
         return good
 
     def _search(self, buffer: bytes, at: int) -> int:
@@ -265,7 +269,7 @@ class ShimmerDecoder:
             step = (_stamp(buffer, following) - _stamp(buffer, at)) % STAMP_TURN
             late = abs(step - self.ticks) * LATENESS
             if buffer[following] == HEADER and late <= self.ticks:
-                self._in_step, self._last = True, None
+                self._in_step, self._last, self._jumped = True, None, False
                 break
             at += 1
         self._drop(buffer[start:at])

@@ -146,6 +146,17 @@ def test_what_comes_out_does_not_depend_on_the_cuts(
     assert (cut.discarded, cut.pending) == (whole.discarded, whole.pending)
 
 
+def test_one_jump_of_the_stamps_is_a_loss_and_two_in_a_row_are_damage() -> None:
+    made = decoder()
+    sent = [1, 2, 40, 41, 43, 44]
+    assert numbers(made, b"".join(packet(n) for n in sent)) == sent
+    assert (made.discarded, made.breaks) == (0, 0)
+    # The packet between two losses is believed when the next one follows it, else not.
+    sent = [46, 48, 49, 51, 53, 55, 56]
+    assert numbers(made, b"".join(packet(n) for n in sent)) == [46, 48, 49, 51, 55, 56]
+    assert (made.discarded, made.breaks) == (SIZE, 2)
+
+
 def test_answers_are_found_among_statuses() -> None:
     assert answer(b"\xff\x2f\x03\x00", 0x2F) == b"\x03\x00"
     assert answer(b"\x8a\x71\x02\xff\x2f\x03", 0x2F) == b"\x03"
