@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drivers.decoders.framing import RUBBISH_KEPT, Rows
 from drivers.samples import Counts
@@ -213,10 +214,9 @@ class ShimmerDecoder:
                 if not self._in_step:
                     break
             whole = (len(buffer) - at) // size
-            rows = self._rows(buffer, at, whole)
-            good = self._following(rows)
+            good = self._following(buffer, at, whole)
             if good:
-                runs.append(rows[:good])
+                runs.append(self._rows(buffer, at, good))
                 at += good * size
             notice = _notice(buffer, at)
             if notice > 0:
@@ -236,21 +236,25 @@ class ShimmerDecoder:
         flat = np.frombuffer(buffer, np.uint8, count * self.layout.size, at)
         return flat.reshape(count, self.layout.size)
 
-    def _following(self, rows: Rows) -> int:
-        """How many packets, from the first on, each follow the one before."""
-        if not len(rows):
+    def _following(self, buffer: bytes, at: int, count: int) -> int:
+        """How many packets, from ``at`` on and of ``count``, each follow the one before."""
+        if not count:
             return 0
-        stamps = (
-            rows[:, 1] + (rows[:, 2].astype(np.int64) << 8) + (rows[:, 3].astype(np.int64) << 16)
-        )
-        before = stamps[0] - self.ticks if self._last is None else self._last
-        steps = np.diff(stamps, prepend=before) % STAMP_TURN
-        jumps = np.abs(steps - self.ticks) * LATENESS > self.ticks
-        again = jumps & np.concatenate([[self._jumped], jumps[:-1]])
-        sound = (rows[:, 0] == HEADER) & (steps > 0) & (steps <= LONGEST_STEP) & ~again
-        good = len(rows) if sound.all() else int(sound.argmin())
+        # Header and stamp as one integer of each packet, without a copy.
+        heads: NDArray[np.uint32] = np.ndarray((count,), "<u4", buffer, at, (self.layout.size,))
+        stamps = np.empty(count + 1, np.int64)
+        stamps[1:] = heads >> 8
+        stamps[0] = stamps[1] - self.ticks if self._last is None else self._last
+        steps = (stamps[1:] - stamps[:-1]) & (STAMP_TURN - 1)
+        jumps = np.abs(steps - self.ticks) > self.ticks // LATENESS
+        good = count
+        if jumps.any() or (heads & 0xFF).any():
+            again = jumps & np.concatenate([[self._jumped], jumps[:-1]])
+            header = heads & 0xFF == HEADER
+            sound = header & (steps > 0) & (steps <= LONGEST_STEP) & ~again
+            good = count if sound.all() else int(sound.argmin())
         if good:
-            self._last, self._jumped = int(stamps[good - 1]), bool(jumps[good - 1])
+            self._last, self._jumped = int(stamps[good]), bool(jumps[good - 1])
         return good
 
     def _search(self, buffer: bytes, at: int) -> int:
@@ -267,8 +271,8 @@ class ShimmerDecoder:
                 break
             following += notice
             step = (_stamp(buffer, following) - _stamp(buffer, at)) % STAMP_TURN
-            late = abs(step - self.ticks) * LATENESS
-            if buffer[following] == HEADER and late <= self.ticks:
+            late = abs(step - self.ticks)
+            if buffer[following] == HEADER and late <= self.ticks // LATENESS:
                 self._in_step, self._last, self._jumped = True, None, False
                 break
             at += 1
@@ -290,6 +294,8 @@ def _notice(buffer: bytes, at: int) -> int:
     Two ACKs: the start's, and the one that older firmware puts before a status.
     """
     head = buffer[at : at + 5]
+    if head[:1] == bytes([HEADER]):
+        return 0
     acks = len(head) - len(head[:2].lstrip(bytes([ACK])) + head[2:])
     rest = head[acks:]
     if rest.startswith(STATUS):
