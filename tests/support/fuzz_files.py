@@ -16,6 +16,7 @@ from drivers.files.annotations import (
 from drivers.files.csv_layout import find_layout
 from drivers.files.edf_header import EdfFormatError, parse_header, signal_count
 from drivers.files.record import RecordError
+from drivers.files.shimmer_header import parse_header as parse_shimmer
 from drivers.files.wfdb_header import parse_header as parse_wfdb
 
 
@@ -60,6 +61,19 @@ def _annotations(number: int) -> bytes:
     return encode_annotations(marks, 360.0)
 
 
+def _shimmer(number: int) -> bytes:
+    head = bytearray(256)
+    head[:6] = b"\x40\0\0\x18\0\0"
+    head[0x1F], head[0x23], head[0x26] = 3, 3, number % 256
+    head[0x2C:0x34] = (number << 30).to_bytes(8, "big")
+    return bytes(head)
+
+
+def _read_shimmer(data: bytes) -> Hashable:
+    header = parse_shimmer(data)
+    return repr(header), None if header is None else (header.start(), header.rate_hz)
+
+
 TARGETS: Final[dict[str, Target]] = {
     "wfdb_header": Target(
         _whole(lambda data: parse_wfdb(data.decode("latin-1"), Path("r.hea"))),
@@ -68,6 +82,7 @@ TARGETS: Final[dict[str, Target]] = {
         datagrams=True,
     ),
     "edf_header": Target(_whole(_read_edf), _edf, errors=(EdfFormatError,), datagrams=True),
+    "shimmer_header": Target(_whole(_read_shimmer), _shimmer, datagrams=True),
     "csv_layout": Target(_whole(_read_csv), _csv, datagrams=True),
     "annotations": Target(
         _whole(decode_annotations), _annotations, errors=(ValueError,), datagrams=True
