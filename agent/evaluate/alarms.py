@@ -86,7 +86,7 @@ def alarms_of(judge: Judge, task: Task) -> AlarmsOf:
             raised = raised_at_end(spans(events, CHALLENGE[task.alarm.kind]), duration_s)
             return AlarmsOf(task.name, duration_s, leads, task.alarm, raised)
         reference = reference_of(task.entry.annotations(), record.rate_hz, duration_s)
-        if not reference.beats:
+        if not reference.beats or not duration_s:
             raise RecordError(
                 "no beats are annotated, so a false alarm can't be told from a true one",
                 str(task.entry.path),

@@ -63,13 +63,17 @@ def entries(folder: Path, only: Sequence[str] = ()) -> list[Entry]:
 
 
 def _paths(folder: Path) -> Iterator[Path]:
+    """Each record's path without suffix; a RECORDS file may name folders, by a slash at the end."""
     listed = folder / "RECORDS"
-    if listed.is_file():
-        names = listed.read_text(encoding="utf-8", errors="replace").split()
-        yield from (folder / name for name in names if not name.endswith("/"))
+    if not listed.is_file():
+        for header in folder.rglob("*.hea"):
+            yield header.with_name(header.name.removesuffix(".hea"))
         return
-    for header in folder.rglob("*.hea"):
-        yield header.with_suffix("")
+    for name in dict.fromkeys(listed.read_text(encoding="utf-8", errors="replace").split()):
+        if name.endswith("/"):
+            yield from _paths(folder / name)
+        else:
+            yield folder / name
 
 
 def _some(found: Sequence[Entry]) -> str:

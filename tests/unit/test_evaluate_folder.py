@@ -35,6 +35,8 @@ def test_flat_listed_and_deep_folders(tmp_path: Path) -> None:
     assert [e.name for e in entries(tmp_path / "deep")] == ["training/x/a", "y"]
     (tmp_path / "flat" / "RECORDS").write_text("b\ngone\n")
     assert [e.name for e in entries(tmp_path / "flat")] == ["b", "gone"], "told when it is read"
+    (tmp_path / "deep" / "RECORDS").write_text("training/\ny\n")
+    assert [e.name for e in entries(tmp_path / "deep")] == ["training/x/a", "y"], "names folders"
     assert [e.name for e in entries(tmp_path, ["y", "flat/a"])] == ["deep/y", "flat/a"]
 
 
