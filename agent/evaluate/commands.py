@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def evaluate() -> None:
-    """Measure the unit's judgement on recordings that experts have annotated.
+    """Measure beats, rhythm and alarms on annotated recordings.
 
     Everything runs through the very chain of `wardbeat analyze`. See docs/evaluate.md.
     """
@@ -26,15 +26,18 @@ def evaluate() -> None:
 
 def _common(command: Callable[..., None]) -> Callable[..., None]:
     """The options of every evaluation."""
-    for option in (
+    options = (
         click.argument("folder", metavar="DIR", type=click.Path(path_type=Path)),
-        click.option("--records", multiple=True, metavar="NAMES", help="Only these (100,103,…)."),
-        click.option("--lead", "leads", multiple=True, help="Name or number (from 0) of a lead."),
+        click.option("--records", multiple=True, metavar="NAMES", help="Only these: 100,103."),
+        click.option("--lead", "leads", multiple=True, help="Name or number (from 0); else all."),
         click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write it here."),
-        click.option("--jobs", type=click.IntRange(1, 256), default=1, help="Processes."),
-        click.option("--rules-only", is_flag=True, help="Leave the networks out."),
+        click.option(
+            "--jobs", type=click.IntRange(1, 256), default=1, help="So many processes at once."
+        ),
         click.option("--models", type=click.Path(path_type=Path), help="A unit's models folder."),
-    ):
+        click.option("--rules-only", is_flag=True, help="Leave the networks out."),
+    )
+    for option in reversed(options):
         command = option(command)
     return command
 
@@ -43,7 +46,10 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
 @_common
 @click.option("--whole", is_flag=True, help="Count the first five minutes, too.")
 def evaluate_beats(folder: Path, whole: bool, **chosen: Any) -> None:
-    """QRS, VEB, SVEB and heart rate against annotated beats (ANSI/AAMI EC57)."""
+    """QRS, VEB, SVEB, heart rate by ANSI/AAMI EC57.
+
+    DIR holds WFDB records with annotated beats (RECORD.atr).
+    """
     from agent.evaluate import beats
     from agent.evaluate.folder import annotated, entries
 
@@ -61,7 +67,10 @@ def evaluate_beats(folder: Path, whole: bool, **chosen: Any) -> None:
 @evaluate.command("rhythm")
 @_common
 def evaluate_rhythm(folder: Path, **chosen: Any) -> None:
-    """Classes of CinC 2017 (REFERENCE.csv); AF, VT and VF against rhythm annotations."""
+    """Record classes (CinC 2017); AF, VT and VF episodes.
+
+    DIR holds WFDB records and REFERENCE.csv, or annotated rhythms (RECORD.atr).
+    """
     from agent.evaluate import rhythm
     from agent.evaluate.folder import entries
 
@@ -79,7 +88,11 @@ def evaluate_rhythm(folder: Path, **chosen: Any) -> None:
 @evaluate.command("alarms")
 @_common
 def evaluate_alarms(folder: Path, **chosen: Any) -> None:
-    """Alarms of CinC 2015 with their score; false lethal alarms of records with annotated beats."""
+    """CinC 2015's score; false lethal alarms per 24 h.
+
+    DIR holds WFDB records with an alarm at their end (ALARMS.csv, or the headers' comments), or
+    with annotated beats (RECORD.atr).
+    """
     from agent.evaluate import alarms
     from agent.evaluate.folder import entries
 
@@ -104,7 +117,10 @@ def evaluate_alarms(folder: Path, **chosen: Any) -> None:
 def evaluate_noise(
     folder: Path, asked: Path | None, kind: str, snr: tuple[float, ...], **chosen: Any
 ) -> None:
-    """QRS and beats with noise added (MIT-BIH noise stress test)."""
+    """Beats with noise added (MIT-BIH noise stress test).
+
+    DIR holds clean WFDB records with annotated beats (RECORD.atr).
+    """
     from agent.evaluate import noise
     from agent.evaluate.folder import annotated, entries
 
@@ -126,9 +142,12 @@ def _names(given: Sequence[str]) -> list[str]:
 
 
 def _judge(leads: tuple[str, ...], rules_only: bool, models: Path | None, **_: Any) -> Judge:
+    from agent.evaluate.folder import EvaluateError
     from agent.evaluate.judging import Judge
     from models.registry import Registry
 
+    if models is not None and not models.is_dir():
+        raise EvaluateError(f"{models}: no such models folder; leave --models out")
     judge = Judge(Registry(models) if models is not None else None, rules_only, leads)
     _warn([f"{line}; rules judge in its place" for line in judge.networks().refused])
     return judge

@@ -18,8 +18,6 @@ from agent.evaluate.stress import CLEAN_MIN, NOISY_MIN, NoisyRecord, noise_at
 from agent.scoring import MATCH_WINDOW_S, Confusion
 
 SNR_DB = (24.0, 18.0, 12.0, 6.0, 0.0, -6.0)
-KINDS = ("em", "bw", "ma")
-"""Electrode motion, baseline wander, muscle: the records of nstdb."""
 NORMAL = "NLR"
 """Annotations of the beats that the signal's strength is measured by."""
 

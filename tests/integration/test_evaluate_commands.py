@@ -124,6 +124,7 @@ def test_beats_in_noise(shared: Path, tmp_path: Path) -> None:
         (("alarms", "data/cinc2017", "--records", "A00001"), "neither alarms"),
         (("noise", "data/mitdb", "--records", "118", "--noise", "data"), "no noise record em"),
         (("alarms", "nowhere"), "no such folder"),
+        (("rhythm", "data/vfdb", "--models", "nowhere"), "no such models folder"),
         (("rhythm", "data/vfdb", "--json", "nowhere/out.json"), "no such folder nowhere"),
     ],
 )
