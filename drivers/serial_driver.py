@@ -158,7 +158,7 @@ class SerialDevice(ABC, Generic[StreamT]):
                 self._bytes_before += port.bytes_read
                 await self._leave(port)
 
-        link = Link(emit, where=self.address, now_ns=self.now_ns)
+        link = self.link = Link(emit, where=self.address, now_ns=self.now_ns)
         backoff = Backoff(random=random.random, longest_s=LONGEST_DELAY_S)
         await supervise(session, link, backoff=backoff, absent=place.absent)
 

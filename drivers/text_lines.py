@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from drivers.axis import StreamAxis, runs
-from drivers.decoders.text_lines import TextLineDecoder
+from drivers.decoders.text_lines import TextLineDecoder, TextSamples
 from drivers.line_pace import BITS_PER_BYTE, LinePace, line_is_full
-from drivers.samples import DriverError, Lead
+from drivers.samples import DriverError, Emit, HeartRateReading, Lead, LeadState, StreamInfo
 from drivers.serial_driver import SerialDevice, Taken
 from drivers.serial_link import SerialPort
 from drivers.uncounted import (
@@ -32,6 +32,9 @@ MIDDLE = 512.0
 
 BOOT_S = 2.0
 """An Arduino that opening resets is silent or writes boot text for so long."""
+OFF_S = TELL_OFF_S = 1.0
+"""A lead that is off for so long is told of, and again each so often."""
+OFF = "an electrode is off; put it back"
 MEASURE_S = 5.0
 MEASURED_CHECK_S = 30.0
 """A loop without a timer is slower for seconds at a time; half a minute evens that out."""
@@ -48,7 +51,9 @@ class TextLines(SerialDevice[UncountedStream]):
     timed by its bytes. µV = (value - ``offset``) *
     ``microvolts_per_unit``, a guess where the latter is not given; ``decimals`` digits after the
     point are kept. ``full_scale`` is the lowest and highest value, where clipping begins.
-    A line ``!``, or another number than 0 in ``lead_off_column``, means "electrode off".
+    A line ``!``, or another number than 0 in ``lead_off_column``, means "electrode off": a gap, and
+    after a second of it a reading that says so. Before the first sample, when there is no stream
+    that could have a gap, the reading is all there is.
     """
 
     device = "text lines"
@@ -89,6 +94,10 @@ class TextLines(SerialDevice[UncountedStream]):
         self._check: RateCheck | None = None
         self._pace: LinePace | None = None
         self._sampled = False
+        self._begun = False
+        self._told_off_ns: int | None = None
+        self._off_from_ns: int | None = None
+        self._emit: Emit = lambda event: None
         factor = 10**decimals
         scale = MICROVOLTS_PER_UNIT if microvolts_per_unit is None else microvolts_per_unit
         limits = (round(full_scale[0] * factor), round(full_scale[1] * factor))
@@ -103,8 +112,15 @@ class TextLines(SerialDevice[UncountedStream]):
             now_ns=now_ns,
         )
 
+    async def run(self, emit: Emit) -> None:
+        """As every serial device, and it can tell of a lead before there is a stream."""
+        self._emit = emit
+        await super().run(emit)
+
     async def set_up(self, port: SerialPort) -> str:
-        """Nothing to say to it; measure its rate, where it is not known."""
+        """Nothing to say to it; wait for its first sample, measure its rate if it isn't known."""
+        if not self._begun:
+            await self._first_sample(port)
         if not self._known:
             self.rate_hz = await self._measure(port)
             self._known = True
@@ -114,6 +130,7 @@ class TextLines(SerialDevice[UncountedStream]):
         )
         self._pace = LinePace(self.rate_hz, self.baud)
         self._sampled = False
+        self._begun = True
         return ""
 
     def take(self, data: bytes, host_ns: int, stream: UncountedStream) -> Taken:
@@ -121,19 +138,31 @@ class TextLines(SerialDevice[UncountedStream]):
         samples = self._decoder.feed(data)
         self._refuse_overlong()
         lines = len(samples.counts)
+        idle = self._judge_leads(samples, host_ns)
         if not self._sampled:
             # Before its first sample nothing tells how long a line without one is.
             first = int(samples.sampled.argmax()) if samples.sampled.any() else lines
             samples = samples.after(first)
             self._sampled = len(samples.counts) > 0
             if not self._sampled:
-                return Taken(lines, "an electrode is off" if lines else "")
+                return Taken(lines, OFF if lines else "")
         if self._pace:
             samples = self._pace.place(samples)
         stream.arrive(runs(samples.counts, samples.sampled), host_ns)
         if lines and self._check:
             self._observe(self._check, len(samples.counts), host_ns)
-        return Taken(lines)
+        return Taken(lines, idle)
+
+    def _judge_leads(self, samples: TextSamples, host_ns: int) -> str:
+        """Why there are only gaps, where the lead has been off for a second."""
+        if samples.sampled.any():
+            self._off_from_ns = None
+        elif len(samples.counts) and self._off_from_ns is None:
+            self._off_from_ns = host_ns
+        if self._off_from_ns is None or host_ns - self._off_from_ns < OFF_S * 1e9:
+            return ""
+        self._tell_off(host_ns)
+        return OFF
 
     def frames(self) -> TextLineDecoder:
         """The lines' decoder, which counts what it threw away."""
@@ -149,6 +178,33 @@ class TextLines(SerialDevice[UncountedStream]):
         except DriverError:
             self._known = self._given
             raise
+
+    async def _first_sample(self, port: SerialPort) -> None:
+        """Wait for it, telling that a lead is off while the device says nothing else.
+
+        A rate can't be measured so, and without one there is no axis: a stream without leads
+        stands for it until then.
+        """
+        heard_ns, bytes_then = self.now_ns(), port.bytes_read
+        while True:
+            samples = self._decoder.feed(await port.read(BOOT_S))
+            self._refuse_overlong()
+            if samples.sampled.any():
+                return
+            if len(samples.counts):
+                heard_ns, bytes_then = port.arrived_ns, port.bytes_read
+                if self._told_off_ns is None:
+                    self._emit(StreamInfo(self.device, self.address, 0.0, ()))
+                self.link.waiting_for_data(f"{self.address}: {OFF}")
+                self._tell_off(heard_ns)
+            elif (self.now_ns() - heard_ns) / 1e9 >= BOOT_S:
+                raise self._silent(port.bytes_read - bytes_then)
+
+    def _tell_off(self, host_ns: int) -> None:
+        """A reading that the lead is off, once a second."""
+        if self._told_off_ns is None or host_ns - self._told_off_ns >= TELL_OFF_S * 1e9:
+            self._told_off_ns = host_ns
+            self._emit(HeartRateReading(host_ns, None, contact=LeadState.OFF))
 
     async def _measure(self, port: SerialPort) -> float:
         begun_ns, lines, size = 0, 0, 0

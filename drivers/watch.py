@@ -37,6 +37,7 @@ class Watch:
         self._blocks: deque[tuple[int, NDArray[np.float64]]] = deque()
         self._leads: tuple[LeadState, ...] = ()
         self._rate_bpm: int | None = None
+        self._contact = LeadState.UNKNOWN
         self._battery: int | None = None
         self._numerics: dict[str, NumericReading] = {}
         self._alarms: tuple[str, ...] = ()
@@ -51,6 +52,7 @@ class Watch:
                 self.info = event
                 self._blocks.clear()
             case SampleBlock():
+                self._contact = LeadState.UNKNOWN
                 self.samples += len(event.counts)
                 self._leads = event.leads
                 self._keep(event)
@@ -60,7 +62,7 @@ class Watch:
             case LinkChange():
                 self._link = event
             case HeartRateReading():
-                self._rate_bpm = event.rate_bpm
+                self._rate_bpm, self._contact = event.rate_bpm, event.contact
             case BatteryReading():
                 self._battery = event.percent
             case NumericReading():
@@ -113,6 +115,8 @@ class Watch:
             states: list[LeadState | None] = list(self._leads) or [None] * len(names)
             for name, span, state in zip(names, spans, states, strict=False):
                 parts.append(f"{name} {span:.2f} mV" + (f" {state}" if state else ""))
+        if self._contact is not LeadState.UNKNOWN:
+            parts.append(f"contact {self._contact}")
         if self._rate_bpm is not None:
             parts.append(f"{self._rate_bpm}/min")
         for numeric in self._numerics.values():

@@ -239,6 +239,7 @@ class StockSketch:
 @pytest.mark.parametrize("rate_hz", [None, 192.0])
 def test_a_stock_sketch_is_timed_by_the_bytes_of_its_lines(rate_hz: float | None) -> None:
     driver = TextLines("/dev/ttyUSB0", rate_hz=rate_hz)
+    driver._begun = True
     if rate_hz is None:
         usual = driver._usual_rate(205.0, 958.0, Counter({5: 900, 6: 40, 4: 3}))
         assert usual == 192.0
@@ -276,16 +277,16 @@ def test_a_sketch_that_only_says_lead_off_has_no_rate_yet() -> None:
     driver = TextLines("/dev/ttyUSB0")
     with pytest.raises(DriverError, match="electrode is off, so its rate can't be measured"):
         driver._usual_rate(320.0, 960.0, Counter())
-    asyncio.run(TextLines("/dev/ttyUSB0", rate_hz=192.0).set_up(None))  # type: ignore[arg-type]
 
 
 def test_lines_before_the_first_sample_are_no_time() -> None:
     driver = TextLines("/dev/ttyUSB0", rate_hz=192.0)
+    driver._begun = True
     asyncio.run(driver.set_up(None))  # type: ignore[arg-type]
     events: list[DriverEvent] = []
     stream = driver.stream_on(StreamAxis(events.append, StreamClock(192.0)))
     taken = driver.take(b"rest\n" + b"!\r\n" * 100, 0, stream)
-    assert (taken.packets, taken.idle, events) == (100, "an electrode is off", [])
+    assert (taken.packets, taken.idle, events) == (100, "an electrode is off; put it back", [])
     driver.take(b"!\r\n512\r\n", 5_000_000, stream)
     assert [type(event) for event in events] == [SampleBlock]
 
@@ -310,7 +311,7 @@ def test_a_rate_that_nothing_can_analyse_is_a_fault_of_its_own(rate_hz: float, s
 
 def test_a_measured_rate_that_moved_is_measured_anew() -> None:
     driver = TextLines("/dev/ttyUSB0", baud=115200)
-    driver.rate_hz, driver._known = 250.0, True
+    driver.rate_hz, driver._known, driver._begun = 250.0, True, True
     asyncio.run(driver.set_up(None))  # type: ignore[arg-type]
     stream = driver.stream_on(StreamAxis(lambda event: None, StreamClock(250.0)))
 
