@@ -12,6 +12,9 @@ from pathlib import Path
 
 from drivers.files.record import RecordError
 
+LONGEST_LINE = 4000
+"""The format allows 255; Python reads no number of more than 4,300 digits."""
+
 DEFAULT_RATE_HZ = 250.0
 DEFAULT_GAIN = 200.0
 
@@ -86,6 +89,9 @@ def parse_header(text: str, path: Path) -> Header:
     lines = [(n, line) for n, line in lines if line and not line.startswith("#")]
     if not lines:
         raise _broken(path, "is empty")
+    for number, line in lines:
+        if len(line) > LONGEST_LINE:
+            raise _broken(path, f"line {number} is longer than any header's")
     number, line = lines[0]
     match = _RECORD.fullmatch(line)
     if match is None:
@@ -140,7 +146,7 @@ def _start(fields: list[str]) -> datetime | None:
         micros = round((seconds % 1) * 1e6) % 1_000_000
         clock = time(int(hours), int(minutes), int(seconds), micros)
         return datetime.combine(date(year, month, day), clock)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

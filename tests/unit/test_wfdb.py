@@ -273,6 +273,17 @@ def test_a_truncated_flac_file(shared: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(got.counts, expected.counts)
 
 
+@pytest.mark.parametrize("date", ["02/03/99999999999999999999", "2/3/2031", "02/03"])
+def test_a_start_that_is_no_moment_is_none(date: str) -> None:
+    header = parse_header(f"r 0 250 10 inf:20:30 {date}", Path("r.hea"))
+    assert header.start is None
+
+
+def test_a_number_of_thousands_of_digits_is_refused_in_one_line() -> None:
+    with pytest.raises(RecordError, match="line 1 is longer than any header's"):
+        parse_header("r 1" + "0" * 5000, Path("r.hea"))
+
+
 def test_headers_of_noise_never_crash() -> None:
     rng = random.Random(1)
     good = "r/2 2 360/720(5) 100 10:00:00 1/2/2000\nr.dat 212x2:1+3 200(1024)/mV 12 0 5 9 0 II\n"
