@@ -49,6 +49,12 @@ VERY_DOUBTFUL = 0.1
 FAR_BETTER = 0.2
 SWITCH_AFTER_FAR = 5
 """… for 1 s, where ours is hardly worth anything and the other is far better."""
+ALONE = 2
+ALONE_AFTER = 400
+"""So many certain beats of the other lead alone, ours without one for 1.6 s: an electrode that came
+off lets the signal creep back to its line without a dead constant, and that is no asystole."""
+CERTAIN = 0.1
+"""Chance of error of a decision below which a QRS counts for that."""
 DOUBT_WITHOUT_RATE = 0.2
 """Mean chance of error of the QRS decisions over which no rate is told: no false numbers. The
 state stays what it is, for a fibrillation is doubtful too and must be looked at."""
@@ -94,6 +100,10 @@ class SignalChain:
         """Chain samples where the newest stretch without a gap begins and, once over, ends."""
         self._learned = [0] * len(leads)
         """Chain sample from which each lead's detector knows the patient's levels."""
+        self._newest = [-RATE_HZ] * len(leads)
+        """Chain sample of each lead's latest QRS, of whatever certainty."""
+        self._alone = 0
+        """Certain QRS of the lead not in use since the latest of the lead in use."""
         self._last_peak = -RATE_HZ
         self._rate_hz = info.rate_hz
         self._last_uv = np.empty(0)
@@ -219,6 +229,7 @@ class SignalChain:
             context.append(signal)
             signals.append(signal)
             found.append(lead.decided(end))
+        self._count(found)
         ends_second = (index + 1) % SECOND_HOPS == 0
         self._choose_lead(end)
         qrs = self._confirmed(found, end)
@@ -267,6 +278,19 @@ class SignalChain:
         for first, end in self._bridges:
             signal[max(first - start, 0) : max(end - start, 0)] = np.nan
 
+    def _count(self, found: list[list[Found]]) -> None:
+        """How many certain beats the other lead had since our latest."""
+        for lead, told in enumerate(found):
+            self._newest[lead] = max([self._newest[lead], *(one.peak for one in told)])
+        if found[self._in_use]:
+            self._alone = 0
+        elif len(found) > 1:
+            ours = self._newest[self._in_use]
+            self._alone += sum(
+                one.doubt < CERTAIN and one.peak - ours > REFRACTORY
+                for one in found[1 - self._in_use]
+            )
+
     def _choose_lead(self, end: int) -> None:
         """Leave a failed lead at once, a worse one the sooner the worse it is."""
         if len(self._leads) == 1:
@@ -277,12 +301,14 @@ class SignalChain:
             return
         failed = ours.rules.state is not SignalState.USABLE or ours.rules.silent
         known = end >= self._learned[1 - self._in_use]
+        silent = self._alone >= ALONE and end - self._newest[self._in_use] >= ALONE_AFTER
+        failed = failed or (known and silent and other.doubt < DOUBTFUL)
         better = known and ours.doubt > DOUBTFUL and other.doubt < BETTER * ours.doubt
         self._better_for = self._better_for + 1 if better else 0
         far = ours.doubt > VERY_DOUBTFUL and other.doubt < FAR_BETTER * ours.doubt
         if failed or self._better_for >= (SWITCH_AFTER_FAR if far else SWITCH_AFTER):
             self._in_use = 1 - self._in_use
-            self._better_for = 0
+            self._better_for = self._alone = 0
 
     def _confirmed(self, found: list[list[Found]], end: int) -> tuple[Qrs, ...]:
         """The QRS of the lead in use, and of the other where ours gave a dead constant."""

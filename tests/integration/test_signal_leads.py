@@ -40,6 +40,9 @@ def failing(
     span = made[start:stop, 0]
     if how == "flat":
         span[:] = span[0]
+    elif how == "creeping":  # an electrode came off: the amplifier goes back to its line
+        t = np.arange(len(span)) / rate_hz
+        span[:] = span[0] + np.rint(2000 / leads[0].microvolts_per_count * np.exp(-t / 2))
     elif how == "railed":
         ends = leads[0].full_scale_counts
         assert ends is not None
@@ -59,7 +62,9 @@ def analysed(counts: Counts, rate_hz: float, leads: tuple[Lead, ...]) -> list[Ho
 
 
 @pytest.mark.parametrize("name", ["106", "118", "119"])
-@pytest.mark.parametrize(("how", "most"), [("flat", 1), ("railed", 1), ("em", 9), ("ma", 9)])
+@pytest.mark.parametrize(
+    ("how", "most"), [("flat", 1), ("railed", 1), ("creeping", 3), ("em", 9), ("ma", 9)]
+)
 def test_the_beats_go_on(name: str, how: str, most: int, shared: Path) -> None:
     counts, rate_hz, leads, true_s = recording(shared / "data" / "mitdb" / name)
     hops = analysed(failing(how, counts, rate_hz, leads, shared / "data"), rate_hz, leads)
