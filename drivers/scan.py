@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from bleak.backends.device import BLEDevice
     from bleak.backends.scanner import AdvertisementData
 
+BY_PATH: Final = Path("/dev/serial/by-path")
+"""Named after the socket a device is plugged into."""
+RFCOMM: Final = "/dev/rfcomm"
+RFCOMM_KINDS: Final = ("bitalino", "shimmer3")
+
 HEART_RATE_SERVICE: Final = "0000180d-0000-1000-8000-00805f9b34fb"
 
 USB: Final = (
@@ -52,14 +57,21 @@ class Found:
     """Drivers that may fit, the likeliest first; empty where nothing hints at one."""
 
 
-def serial_ports(by_id: Path = BY_ID) -> list[Found]:
-    """USB serial ports by their stable names; ports without one by their device path."""
+def serial_ports(by_id: Path = BY_ID, by_path: Path = BY_PATH) -> list[Found]:
+    """Serial ports by their stable names; those without one by their device path.
+
+    Two boards of a kind without serial numbers have one name: the socket then tells them apart.
+    """
     from serial.tools import list_ports
 
-    links = {os.path.realpath(link): str(link) for link in _links(by_id)}
+    links = {os.path.realpath(link): str(link) for link in (*_links(by_path), *_links(by_id))}
     found = []
     for port in sorted(list_ports.comports(), key=lambda port: port.device):
         address = links.get(os.path.realpath(port.device), port.device)
+        if port.device.startswith(RFCOMM):
+            kinds = _known(RFCOMM_KINDS)
+            found.append(Found("serial", port.device, "Bluetooth serial port (RFCOMM)", kinds))
+            continue
         if port.vid is None:
             if address != port.device:
                 found.append(Found("serial", address, "serial port", ()))

@@ -57,7 +57,12 @@ class SerialAddress:
         return self.address
 
     def remember(self) -> None:
-        """Note the by-id name of the device that is attached here now."""
+        """Note the by-id name of the device that is attached here now.
+
+        Not of one named by its USB socket: boards that share a by-id name would be mixed up.
+        """
+        if Path(self.address).is_relative_to(self._by_id.parent):
+            return
         target = os.path.realpath(self.address)
         links = self._by_id.iterdir() if self._by_id.is_dir() else ()
         for link in links:

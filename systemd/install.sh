@@ -16,6 +16,8 @@ install -d -m 0750 -o root -g wardbeat /etc/wardbeat
 install -m 0644 "$here/systemd/60-wardbeat.rules" /etc/udev/rules.d/60-wardbeat.rules
 install -m 0644 "$here/systemd/wardbeat.service" /etc/systemd/system/wardbeat.service
 udevadm control --reload 2>/dev/null || true
+# What is plugged in already gets its group and latency now.
+udevadm trigger --action=add --subsystem-match=tty --subsystem-match=usb-serial 2>/dev/null || true
 systemctl daemon-reload
 echo "Now write /etc/wardbeat/unit.toml, then: systemctl enable --now wardbeat"
 echo "A nurse's account needs the group wardbeat to open the screen: usermod -aG wardbeat NAME"

@@ -140,6 +140,21 @@ def test_a_replugged_device_is_followed_by_its_id(tmp_path: Path) -> None:
         assert place.path == str(link)
 
 
+def test_a_board_named_by_its_socket_is_never_another_one(tmp_path: Path) -> None:
+    by_id, by_path = tmp_path / "by-id", tmp_path / "by-path"
+    by_id.mkdir()
+    by_path.mkdir()
+    shared_name, socket = by_id / "usb-1a86_USB_Serial-if00", by_path / "usb-0:1"
+    with terminal() as first, terminal() as second:
+        shared_name.symlink_to(first.path)
+        socket.symlink_to(first.path)
+        place = SerialAddress(str(socket), by_id=by_id)
+        SerialPort(place, 115200).close()
+        shared_name.unlink()
+        shared_name.symlink_to(second.path)  # plugged in later, it takes the name
+        assert place.path == str(socket)
+
+
 def test_an_absent_port_is_told_by_its_configured_name(tmp_path: Path) -> None:
     place = SerialAddress(str(tmp_path / "ttyUSB7"))
     assert str(place.absent()).startswith(f"{tmp_path}/ttyUSB7: no such port")

@@ -74,10 +74,35 @@ def test_serial_ports_are_named_by_their_stable_link(
     )  # fmt: skip
     bare = SimpleNamespace(device="/dev/ttyS0", vid=None)
     monkeypatch.setattr(list_ports, "comports", lambda: [usb, bare])
-    (found,) = scan.serial_ports(by_id)
+    (found,) = scan.serial_ports(by_id, tmp_path / "none")
     assert found.address == str(link)
     assert found.what == "FTDI FT231X USB UART (USB 0403:6015, serial number DM00D4DP)"
     assert found.kinds == ("cyton",)
+
+
+def test_boards_that_share_a_name_are_told_apart_by_their_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_id, by_path = tmp_path / "by-id", tmp_path / "by-path"
+    ports = []
+    for number in range(2):
+        port = tmp_path / f"ttyUSB{number}"
+        port.touch()
+        for folder, name in ((by_id, "usb-1a86_USB_Serial-if00"), (by_path, f"usb-0:{number}")):
+            folder.mkdir(exist_ok=True)
+            (folder / name).unlink(missing_ok=True)
+            (folder / name).symlink_to(port)
+        ports.append(SimpleNamespace(
+            device=str(port), vid=0x1A86, pid=0x7523, manufacturer=None, product=None,
+            serial_number=None,
+        ))  # fmt: skip
+    radio = SimpleNamespace(device="/dev/rfcomm0", vid=None)
+    monkeypatch.setattr(list_ports, "comports", lambda: [*ports, radio])
+    found = {one.address: one.kinds for one in scan.serial_ports(by_id, by_path)}
+    assert list(found) == [
+        "/dev/rfcomm0", str(by_path / "usb-0:0"), str(by_id / "usb-1a86_USB_Serial-if00")
+    ]  # fmt: skip
+    assert found["/dev/rfcomm0"] == ("bitalino", "shimmer3")
 
 
 def packets(kind: str, count: int) -> bytes:
