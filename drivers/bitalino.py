@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import numpy as np
-
 from drivers.axis import Missing, Part, StreamAxis
 from drivers.decoders.bitalino import (
     CHANNELS,
@@ -22,7 +20,7 @@ from drivers.decoders.bitalino import (
     microvolts_per_count,
 )
 from drivers.samples import BatteryReading, DriverError, Lead
-from drivers.serial_driver import SerialDevice, Taken, chosen_leads
+from drivers.serial_driver import SerialDevice, Taken, chosen_leads, columns
 from drivers.serial_link import SerialPort
 from drivers.uncounted import UncountedStream
 
@@ -76,26 +74,24 @@ class Bitalino(SerialDevice[UncountedStream]):
         names = tuple(leads)
         chosen = chosen_leads(address, names, tuple(channels), available=CHANNELS)
         sent = sorted(chosen)
-        self._columns = [sent.index(channel) for channel in chosen]
+        places = [sent.index(channel) for channel in chosen]
+        self._columns = columns([place + 1 for place in places])
         self._mask = sum(1 << channel - 1 for channel in chosen)
         self._rate_command = RATES[int(rate_hz)]
         self._decoder = BitalinoDecoder(len(chosen))
         self._frame_bytes = FRAME_BYTES[len(chosen)]
-        self._last: int | None = None
         super().__init__(
             address,
             baud=BAUD,
             rate_hz=float(rate_hz),
             leads=tuple(
-                _lead(name, bits_of(column), gain)
-                for name, column in zip(names, self._columns, strict=True)
+                _lead(name, bits_of(place), gain) for name, place in zip(names, places, strict=True)
             ),
             now_ns=now_ns,
         )
 
     async def set_up(self, port: SerialPort) -> str:
         """Stop, version, battery, rate, start; while it streams it takes no command but stop."""
-        self._last = None
         firmware = await self._stopped(port)
         await port.drain(PAUSE_S, PAUSE_S)
         await port.write(STATE)
@@ -116,7 +112,7 @@ class Bitalino(SerialDevice[UncountedStream]):
         """Frames to samples, with what is missing between them."""
         frames = self._decoder.feed(data)
         stream.arrive(self._parts(frames), host_ns)
-        return Taken(len(frames.numbers))
+        return Taken(len(frames.words))
 
     def frames(self) -> BitalinoDecoder:
         """The decoder, which counts what it threw away."""
@@ -144,21 +140,14 @@ class Bitalino(SerialDevice[UncountedStream]):
 
     def _parts(self, frames: BitalinoFrames) -> list[Part]:
         """Runs of samples, and what is missing between them by number and by damaged bytes."""
-        if not len(frames.numbers):
-            return []
-        numbers = frames.numbers.astype(np.int64)
-        first = int(numbers[0]) - 1 if self._last is None else self._last
-        self._last = int(numbers[-1])
-        missing = (np.diff(numbers, prepend=first) - 1) % MODULUS
-        for before, size in frames.damage:
-            turns = round((size / self._frame_bytes - int(missing[before])) / MODULUS)
-            missing[before] += max(0, turns) * MODULUS
         counts = frames.counts[:, self._columns]
         parts: list[Part] = []
         start = 0
-        for jump in np.flatnonzero(missing).tolist():
-            parts += [counts[start:jump], Missing(int(missing[jump]))]
-            start = jump
+        for found in frames.breaks:
+            turns = round((found.thrown / self._frame_bytes - found.missing) / MODULUS)
+            missing = found.missing + max(0, turns) * MODULUS
+            parts += [counts[start : found.before], Missing(missing)]
+            start = found.before
         return [*parts, counts[start:]]
 
 

@@ -21,10 +21,10 @@ from drivers.samples import Counts
 START: Final = b"\x0a\xfa"
 DATA_TYPE = 2
 HEAD_BYTES = 5
-TAIL_BYTES = 2
-BEFORE_END: Final = (0x00, 0x02)
-"""Most firmware ends with ``00 0B``, the older ADS1292R sketch with ``02 0B``."""
-END = 0x0B
+TAIL: Final = b"\x00\x0b"
+"""Most firmware ends so, the older ADS1292R sketch with ``02 0B``."""
+TAIL_IGNORED = 0x02
+"""The bit in which the two differ."""
 
 LEAD_STATUS_BITS = 0x1F
 """ADS1292R: four electrode inputs and the right-leg drive; 0 when all are on."""
@@ -69,13 +69,22 @@ class Product:
     @property
     def frame_bytes(self) -> int:
         """A whole frame."""
-        return HEAD_BYTES + self.payload_bytes + TAIL_BYTES
+        return HEAD_BYTES + self.payload_bytes + len(TAIL)
+
+    @property
+    def frame(self) -> np.dtype[np.void]:
+        """A whole frame: what every frame has, and the payload's fields."""
+        payload = [(name, self.fields[name]) for name in self.fields.names or ()]
+        return np.dtype([("start", "<u4"), ("type", "u1"), *payload, ("tail", "<u2")])
 
     @property
     def header(self) -> bytes:
         """How each of its frames begins."""
         return START + self.payload_bytes.to_bytes(2, "little") + bytes([DATA_TYPE])
 
+
+_TAIL: Final = np.uint16(int.from_bytes(TAIL, "little"))
+_TAIL_MASK: Final = np.uint16(0xFFFF ^ TAIL_IGNORED)
 
 _18_BITS: Final = (-0x20000, 0x1FFFF)
 _24_BITS: Final = (-0x800000, 0x7FFFFF)
@@ -158,17 +167,18 @@ class ProtocentralDecoder:
 
     def __init__(self, product: Product) -> None:
         self._product = product
-        self._header = np.frombuffer(product.header, np.uint8)
+        self._frame = product.frame
+        self._start = np.uint32(int.from_bytes(product.header[:4], "little"))
         self._zeros = 0
         self._longest_zero = round(ZERO_S * product.rate_hz)
         self.frames = FixedFrames(product.frame_bytes, product.header, self._valid)
 
     def feed(self, data: bytes) -> ProtocentralPackets:
         """Frames that ``data`` completes."""
-        rows = self.frames.feed(data)
-        payload = np.ascontiguousarray(rows[:, HEAD_BYTES:-TAIL_BYTES])
-        fields = payload.view(self._product.fields)[:, 0]
-        ecg = fields["ecg"].astype(np.int32) >> self._product.shift
+        fields = self.frames.feed(data).view(self._frame)[:, 0]
+        ecg = fields["ecg"].astype(np.int32)
+        if self._product.shift:
+            ecg >>= self._product.shift
         return ProtocentralPackets(
             ecg[:, None], fields, self._leads_off(fields, ecg), self.frames.damage
         )
@@ -190,10 +200,11 @@ class ProtocentralDecoder:
         return zeros >= self._longest_zero
 
     def _valid(self, rows: Rows) -> NDArray[np.bool_]:
+        frames = rows.view(self._frame)[:, 0]
         sound: NDArray[np.bool_] = (
-            (rows[:, -1] == END)
-            & (rows[:, :HEAD_BYTES] == self._header).all(axis=1)
-            & np.isin(rows[:, -2], BEFORE_END)
+            (frames["start"] == self._start)
+            & (frames["type"] == DATA_TYPE)
+            & (frames["tail"] & _TAIL_MASK == _TAIL)
         )
         return sound
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.decoders.protocentral import BEFORE_END, END, HEAD_BYTES, PRODUCTS, TAIL_BYTES
+from drivers.decoders.protocentral import HEAD_BYTES, PRODUCTS, TAIL
 from drivers.source import SourceChunk
 
 LEADS_OFF = 0x1F
@@ -58,7 +58,6 @@ class EmulatedProtocentral:
             fields["lead_status"] = counts[:, 1] * LEADS_OFF
         rows = np.zeros((len(counts), self.packet_bytes), np.uint8)
         rows[:, :HEAD_BYTES] = np.frombuffer(self._product.header, np.uint8)
-        rows[:, HEAD_BYTES:-TAIL_BYTES] = fields.view(np.uint8).reshape(len(counts), -1)
-        rows[:, -2] = BEFORE_END[0]
-        rows[:, -1] = END
+        rows[:, HEAD_BYTES : -len(TAIL)] = fields.view(np.uint8).reshape(len(counts), -1)
+        rows[:, -len(TAIL) :] = np.frombuffer(TAIL, np.uint8)
         return rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from drivers.axis import StreamAxis
 from drivers.bitalino import Bitalino
 from drivers.clock import StreamClock
-from drivers.decoders.bitalino import BitalinoDecoder, crc4, decode_state
+from drivers.decoders.bitalino import BitalinoDecoder, Break, crc4, decode_state
 from drivers.emulated.bitalino import LINES, EmulatedBitalino, encode
 from drivers.probe import judge
 from drivers.samples import DriverError, DriverEvent, Gap, SampleBlock
@@ -41,7 +42,8 @@ def test_worked_vectors(shared: Path) -> None:
         channels = len(expected["A"])
         assert len(frame) == SIZES[channels]
         row = np.frombuffer(frame, np.uint8)[None, :]
-        assert crc4(row)[0] == frame[-1] & 0x0F
+        assert crc4(row)[0] == 0
+        assert crc4(row & [*[255] * (len(frame) - 1), 0xF0])[0] == frame[-1] & 0x0F
         lines = expected["I1"] << 3 | expected["I2"] << 2 | expected["O1"] << 1 | expected["O2"]
         numbers = np.array([expected["seq"], (expected["seq"] + 1) % 16])
         both = encode(numbers, np.array([lines] * 2), np.array([expected["A"]] * 2)).tobytes()
@@ -102,7 +104,7 @@ def test_frames_that_the_board_dropped_leave_the_sequence_short() -> None:
     frames = decoder.feed(stream(5) + stream(5, first=9))
     assert frames.numbers.tolist() == [0, 1, 2, 3, 4, 9, 10, 11, 12, 13]
     assert decoder.discarded == 0
-    assert frames.damage == []
+    assert frames.breaks == [Break(5, 4, 0)]
 
 
 def test_a_frame_after_a_jump_is_believed_when_the_next_follows() -> None:
@@ -117,6 +119,7 @@ def test_a_line_that_changes_costs_nothing() -> None:
     frames = BitalinoDecoder(1).feed(data)
     assert frames.numbers.tolist() == numbers.tolist()
     assert frames.lines.tolist() == lines.tolist()
+    assert frames.breaks == []
 
 
 @pytest.mark.parametrize("channels", SIZES)
@@ -128,7 +131,7 @@ def test_damage_is_told_with_its_place_and_size(channels: int) -> None:
     decoder = BitalinoDecoder(channels)
     frames = decoder.feed(bytes(data))
     assert frames.numbers.tolist() == [0, 1, 2, 4, 5, 7, 8, 9, 10, 11]
-    assert frames.damage == [(3, size), (5, size - 1)]
+    assert frames.breaks == [Break(3, 1, size), Break(5, 1, size - 1)]
     assert decoder.discarded == 2 * size - 1
 
 
@@ -160,10 +163,10 @@ def test_what_comes_out_does_not_depend_on_the_cuts(
     for start, end in itertools.pairwise(edges):
         part = pieces.feed(bytes(data[start:end]))
         numbers += part.numbers.tolist()
-        lost += [(before + place, size) for place, size in part.damage]
+        lost += [replace(one, before=one.before + before) for one in part.breaks]
         before += len(part.numbers)
     assert numbers == expected.numbers.tolist()
-    assert lost == expected.damage
+    assert lost == expected.breaks
     assert pieces.discarded == whole.discarded
     assert pieces.pending == whole.pending < 2 * SIZES[channels]
 
