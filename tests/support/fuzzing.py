@@ -71,7 +71,7 @@ def fuzz(target: Target, bytes_wanted: int, seed: int = 1) -> Result:
             run.rubbish(_noise(target, draw), draw)
         else:
             run.rubbish(_mutated(target, draw), draw)
-        run.recovers(draw.randrange(1, 1000))
+        run.recovers(draw.randrange(2, 1000))
     return Result(run.fed, time.perf_counter() - begun, run.most_kept, run.refused)
 
 
@@ -98,11 +98,12 @@ class _Run:
         frames = [self._target.good(first + number) for number in range(FRAMES_AFTER)]
         clean = self._target.make()
         # A decoder is shown two frames first, so that it is in step whatever it wants.
-        for number in range(2):
-            clean.feed(self._target.good(first - 2 + number if first > 1 else number))
+        for number in (first - 2, first - 1):
+            clean.feed(self._target.good(number))
         wanted = [found for frame in frames for found in clean.feed(frame)]
         found = [one for frame in frames for one in self._feed(frame)]
         due = wanted[-(FRAMES_AFTER - FRAMES_TO_RECOVER) :]
+        assert due, "no good frame is decoded"
         assert found[-len(due) :] == due, (
             f"not back in step after {FRAMES_TO_RECOVER} good frames: {found!r}, not {due!r}"
         )
