@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,7 @@ async def test_the_figures_in_the_answers_are_right(unit: Unit) -> None:
     connection = sqlite3.connect(f"file:{unit.path}?mode=ro", uri=True)
     ask = {title: connection.execute(query, {"bed": "bed1"}) for title, query in QUERIES.items()}
     by_title = {title: rows.fetchall() for title, rows in ask.items()}
+    (start_ns,) = connection.execute("SELECT start_ns FROM waves").fetchone()
     connection.close()
     assert len(by_title["Alarms that stand now, the most urgent first"]) == 1
     assert len(by_title["A bed's alarm log of the last day"]) == 2
@@ -118,6 +120,9 @@ async def test_the_figures_in_the_answers_are_right(unit: Unit) -> None:
     assert waves[0][:3] == ("bed1", "OpenBCI Cyton", 0.02)
     lanes = by_title["What waits for the broker (lane 0 alarms, 1 strips, 2 summar"]
     assert [row[:2] for row in lanes] == [(0, 2), (1, 1), (2, 1)]
+    began = by_title["When a bed's waves truly began, on a Pi without a clock chip"]
+    truly = datetime.fromtimestamp(start_ns // SECOND + 1, UTC)
+    assert began == [(1, 0, 16_000, f"{truly:%Y-%m-%d %H:%M:%S}")], "the step of 1 s is added"
     assert by_title["Beats by class"] == [("bed1", "N", 1), ("bed1", "V", 1)]
 
 
