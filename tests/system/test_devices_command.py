@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import signal
 import stat
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.ble_bench import in_reach
 from support.bluez import ADDRESS, Bluez, PrivateBus
+from support.peripherals import Ganglion, HeartRateStrap, Movesense
 from support.unit import Device, Process, wait_for
 
 
@@ -144,13 +147,31 @@ async def bluez(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 
 async def test_scan_finds_a_strap_and_says_which_drivers_fit(bluez: Bluez) -> None:
-    import asyncio
-
     done = await asyncio.to_thread(wardbeat, "scan", "--seconds", "1.5")
     assert done.returncode == 0, done.stderr
     (line,) = [line for line in done.stdout.splitlines() if ADDRESS in line]
     assert "Polar H10 1234ABCD (-60 dBm)" in line
     assert line.endswith("driver polar_h10 or heart_rate") or line.endswith("driver polar_h10")
+
+
+@pytest.mark.parametrize(
+    ("peripheral", "driver"),
+    [
+        (Movesense, "movesense or heart_rate"),
+        (Ganglion, "ganglion"),
+        (HeartRateStrap, "heart_rate"),
+    ],
+)
+async def test_scan_names_the_driver_of_each_sensor(
+    peripheral: type[Movesense | Ganglion | HeartRateStrap], driver: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    async with in_reach(peripheral(), tmp_path, monkeypatch):
+        done = await asyncio.to_thread(wardbeat, "scan", "--seconds", "1.5")
+    (line,) = [line for line in done.stdout.splitlines() if peripheral.address in line]
+    assert line.startswith("Bluetooth LE ")
+    assert f"  {peripheral.name} (" in line
+    assert line.endswith(f"driver {driver}")
 
 
 def test_scan_without_bluetooth_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
