@@ -20,7 +20,7 @@ from drivers.decoders.cyton import CytonDecoder
 from drivers.decoders.intellivue_mib import MibFrames, frame
 from drivers.decoders.olimex import PACKET_BYTES as OLIMEX_BYTES
 from drivers.decoders.olimex import OlimexDecoder
-from drivers.decoders.protocentral import PRODUCTS, START, ProtocentralDecoder, product_of
+from drivers.decoders.protocentral import START, recognise
 from drivers.decoders.shimmer import EXG1, EXG2, Layout, ShimmerDecoder
 from drivers.decoders.text_lines import TextLineDecoder
 from drivers.samples import DriverError
@@ -112,12 +112,11 @@ def _olimex(data: bytes) -> Match:
 
 
 def _protocentral(data: bytes) -> Match:
-    name = product_of(data)
-    if not name:
+    found = recognise(data)
+    if found is None:
         return Match(0.0, 0)
-    count = len(ProtocentralDecoder(PRODUCTS[name]).feed(data).counts)
-    explained = count * PRODUCTS[name].frame_bytes
-    return Match(_share(explained, data), count, options=f'product = "{name}"')
+    share = _share(found.explained, data)
+    return Match(share, found.frames, options=f'product = "{found.product}"')
 
 
 def _shimmer(data: bytes) -> Match:

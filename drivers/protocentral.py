@@ -16,7 +16,7 @@ from drivers.decoders.protocentral import (
     START,
     ProtocentralDecoder,
     ProtocentralPackets,
-    product_of,
+    recognise,
 )
 from drivers.samples import DriverError, Lead, LeadState
 from drivers.serial_driver import SerialDevice, Taken, chosen_leads
@@ -65,7 +65,7 @@ class Protocentral(SerialDevice[UncountedStream]):
         self.device = made.title
         self.product = product
         self._decoder = ProtocentralDecoder(made)
-        self._frame_bytes = made.frame_bytes
+        self._most_lost = max(BEHIND_S * made.rate_hz, made.samples)
         self._off = LeadState.UNKNOWN
         scale = microvolts_per_count or made.microvolts_per_count
         super().__init__(
@@ -82,7 +82,7 @@ class Protocentral(SerialDevice[UncountedStream]):
             ),
             now_ns=now_ns,
         )
-        self._check = RateCheck(self.rate_hz, address, "frames")
+        self._check = RateCheck(self.rate_hz, address, "samples")
 
     async def set_up(self, port: SerialPort) -> str:
         """Nothing to say to it; wait until it has started, for opening may have reset it."""
@@ -108,7 +108,7 @@ class Protocentral(SerialDevice[UncountedStream]):
             arrived_ns = host_ns - round((count - end) / self.rate_hz * 1e9)
             stream.arrive(parts, arrived_ns, leads)
         self._check.observe(count + lost, host_ns)
-        return Taken(count)
+        return Taken(len(packets.fields))
 
     def frames(self) -> FixedFrames:
         """The frames' framing."""
@@ -133,21 +133,20 @@ class Protocentral(SerialDevice[UncountedStream]):
 
     def _parts(self, packets: ProtocentralPackets, start: int, end: int) -> list[Part]:
         parts: list[Part] = []
-        for before, size in packets.damage:
-            frames = round(size / self._frame_bytes)
-            if start <= before < end and 0 < frames <= BEHIND_S * self.rate_hz:
-                parts += [packets.counts[start:before], Missing(frames, exact=False)]
+        for before, lost in packets.damage:
+            if start <= before < end and 0 < lost <= self._most_lost:
+                parts += [packets.counts[start:before], Missing(lost, exact=False)]
                 start = before
         return [*parts, packets.counts[start:end]]
 
     def _refuse_other_product(self) -> None:
         """Say so where the frames are those of another product: none of them would ever fit."""
-        found = product_of(self.frames().rubbish) if self.frames().discarded else ""
-        if found and found != self.product:
+        found = recognise(self.frames().rubbish) if self.frames().discarded else None
+        if found is not None and found.product != self.product:
             raise DriverError(
-                f"sends frames of a {PRODUCTS[found].title}",
+                f"sends frames of a {PRODUCTS[found.product].title}",
                 self.address,
-                f'set product = "{found}"',
+                f'set product = "{found.product}"',
                 transient=False,
             )
 

@@ -24,7 +24,8 @@ class EmulatedProtocentral:
         self._product = PRODUCTS[product]
         self.title = self._product.title
         self.rate_hz = self._product.rate_hz
-        self.packet_bytes = self._product.frame_bytes
+        self._pulse = np.frombuffer(_pulse(self._product.between), np.uint8)
+        self.packet_bytes = self._product.frame_bytes + len(self._pulse)
         self._steady = np.zeros(1, self._product.fields)
         for name in self._product.fields.names or ():
             self._steady[name] = STEADY.get(name, 0)
@@ -33,6 +34,7 @@ class EmulatedProtocentral:
     def plug_in(self) -> None:
         """It streams from power-up."""
         self.streaming = True
+        self._unsent = np.empty((0, 2), np.int32)
 
     def receive(self, data: bytes) -> bytes:
         """It has no commands."""
@@ -51,13 +53,25 @@ class EmulatedProtocentral:
         return counts
 
     def packets(self, counts: NDArray[np.int32]) -> NDArray[np.uint8]:
-        """Header, payload, end."""
-        fields = np.repeat(self._steady, len(counts))
-        fields["ecg"] = counts[:, 0] << self._product.shift
+        """Header, payload, end, of each sample or block; after a block a frame of the pulse."""
+        size = self._product.samples
+        waiting = np.concatenate([self._unsent, counts])
+        whole = len(waiting) // size
+        sent, self._unsent = waiting[: whole * size], waiting[whole * size :]
+        fields = np.repeat(self._steady, whole)
+        fields["ecg"] = (sent[:, 0] << self._product.shift).reshape(fields["ecg"].shape)
         if self._product.lead_status:
-            fields["lead_status"] = counts[:, 1] * LEADS_OFF
-        rows = np.zeros((len(counts), self.packet_bytes), np.uint8)
+            fields["lead_status"] = sent[:, 1] * LEADS_OFF
+        rows = np.zeros((whole, self.packet_bytes), np.uint8)
+        end = self._product.frame_bytes
         rows[:, :HEAD_BYTES] = np.frombuffer(self._product.header, np.uint8)
-        rows[:, HEAD_BYTES : -len(TAIL)] = fields.view(np.uint8).reshape(len(counts), -1)
-        rows[:, -len(TAIL) :] = np.frombuffer(TAIL, np.uint8)
+        payload = fields.view(np.uint8).reshape(whole, self._product.payload_bytes)
+        rows[:, HEAD_BYTES : end - len(TAIL)] = payload
+        rows[:, end - len(TAIL) : end] = np.frombuffer(TAIL, np.uint8)
+        rows[:, end:] = self._pulse
         return rows
+
+
+def _pulse(header: bytes) -> bytes:
+    """The frame that comes after each block, nothing where none does."""
+    return header + bytes(header[2]) + TAIL if header else b""

@@ -14,7 +14,7 @@ from drivers.decoders import ganglion, heart_rate, movesense, polar_pmd, sbem
 from drivers.decoders.bitalino import FRAME_BYTES, BitalinoDecoder
 from drivers.decoders.cyton import CytonDecoder
 from drivers.decoders.olimex import OlimexDecoder
-from drivers.decoders.protocentral import PRODUCTS, ProtocentralDecoder
+from drivers.decoders.protocentral import PRODUCTS, PULSE_BYTES, ProtocentralDecoder
 from drivers.decoders.shimmer import EXG1, Layout, ShimmerDecoder
 from drivers.decoders.text_lines import LONGEST_LINE, TextLineDecoder
 from drivers.emulated.bitalino import LINES, encode
@@ -60,14 +60,17 @@ def _protocentral(name: str) -> Target:
         decoder = ProtocentralDecoder(product)
 
         def feed(data: bytes) -> list[Hashable]:
-            return [int(count) for count in decoder.feed(data).counts[:, 0]]
+            ecg = decoder.feed(data).counts.reshape(-1, product.samples)
+            return [tuple(frame) for frame in ecg.tolist()]
 
         return Subject(feed, lambda: decoder.frames.pending)
 
     def good(number: int) -> bytes:
-        return device.packets(np.array([[number * 7, 0]], np.int32)).tobytes()
+        counts = [[number * 7 + sample, 0] for sample in range(product.samples)]
+        return device.packets(np.array(counts, np.int32)).tobytes()
 
-    return Target(subject, good, most_kept=2 * product.frame_bytes)
+    most_kept = 2 * product.frame_bytes + (PULSE_BYTES + 7 if product.between else 0)
+    return Target(subject, good, most_kept=most_kept)
 
 
 def _shimmer_subject() -> Subject:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from drivers.axis import StreamAxis
 from drivers.clock import StreamClock
-from drivers.decoders.protocentral import PRODUCTS, ProtocentralDecoder, product_of
+from drivers.decoders.protocentral import PRODUCTS, ProtocentralDecoder, recognise
 from drivers.emulated.protocentral import EmulatedProtocentral
 from drivers.probe import judge
 from drivers.protocentral import Protocentral
@@ -22,6 +22,8 @@ from drivers.samples import DriverError, DriverEvent, Gap, GapCause, LeadState, 
 from drivers.source import SourceChunk
 from drivers.uncounted import UncountedStream
 
+SINGLE = [name for name, product in PRODUCTS.items() if product.samples == 1]
+"""Those that send a frame per sample."""
 VECTORS = {
     "type 2, 20 bytes": "healthypi_v4",
     "type 2, 22 bytes": "healthypi_5",
@@ -69,7 +71,7 @@ def test_worked_vectors(shared: Path, name: str, product: str) -> None:
         assert packets.fields["temperature"][0] / 100 == expected["temp_C"]
 
 
-@pytest.mark.parametrize("name", PRODUCTS)
+@pytest.mark.parametrize("name", SINGLE)
 def test_a_frame_is_given_with_its_last_byte(name: str) -> None:
     data, size = stream(name, 4), PRODUCTS[name].frame_bytes
     decoder = ProtocentralDecoder(PRODUCTS[name])
@@ -93,7 +95,7 @@ def test_boot_text_and_a_frame_torn_by_opening_are_no_damage() -> None:
     assert packets.damage == []
 
 
-@pytest.mark.parametrize("name", PRODUCTS)
+@pytest.mark.parametrize("name", SINGLE)
 def test_damage_is_told_with_its_place_and_size(name: str) -> None:
     size = PRODUCTS[name].frame_bytes
     data = bytearray(stream(name, 10))
@@ -102,21 +104,62 @@ def test_damage_is_told_with_its_place_and_size(name: str) -> None:
     decoder = ProtocentralDecoder(PRODUCTS[name])
     packets = decoder.feed(bytes(data))
     assert packets.counts[:, 0].tolist() == [1, 2, 3, 5, 6, 8, 9, 10]
-    assert packets.damage == [(3, size), (5, size - 1)]
+    assert packets.damage == [(3, 1), (5, 1)]
     assert decoder.frames.discarded == 2 * size - 1
 
 
+BLOCK, PULSE = 57, 26
+
+
+def test_a_block_is_eight_samples_and_the_pulse_between_is_left_out() -> None:
+    data = stream("healthypi_5_blocks", 84)
+    assert len(data) == 10 * (BLOCK + PULSE)
+    decoder = ProtocentralDecoder(PRODUCTS["healthypi_5_blocks"])
+    packets = decoder.feed(stream("healthypi_5_blocks", 7) + data[:-PULSE])
+    assert packets.counts[:, 0].tolist() == list(range(1, 81))
+    assert packets.fields["ecg"][2].tolist() == list(range(17, 25))
+    assert packets.fields["heart_rate"].tolist() == [72] * 10
+    assert decoder.frames.discarded == 0
+    assert decoder.frames.pending == 0
+
+
+@pytest.mark.parametrize("at", [0, 30, BLOCK - 1])
+def test_a_damaged_block_is_eight_samples_missing(at: int) -> None:
+    data = bytearray(stream("healthypi_5_blocks", 80))
+    data[3 * (BLOCK + PULSE) + BLOCK + 3] = 0xEE  # a pulse frame costs nothing
+    del data[6 * (BLOCK + PULSE) + at]
+    decoder = ProtocentralDecoder(PRODUCTS["healthypi_5_blocks"])
+    packets = decoder.feed(bytes(data))
+    assert packets.counts[:, 0].tolist() == [*range(1, 49), *range(57, 81)]
+    assert (48, 8) in packets.damage
+    assert sum(lost for _, lost in packets.damage) == 8
+    assert decoder.frames.discarded == BLOCK - 1 + PULSE
+
+
+def test_a_driver_lays_the_samples_of_blocks() -> None:
+    driver = Protocentral("/dev/ttyACM0", product="healthypi_5_blocks")
+    data = bytearray(stream("healthypi_5_blocks", 160))
+    data[BLOCK + PULSE + 8] ^= 1  # a value
+    data[9 * (BLOCK + PULSE) + 2] ^= 1  # a length
+    events = laid(driver, bytes(data))
+    (gap,) = [event for event in events if isinstance(event, Gap)]
+    assert (gap.first, gap.count, gap.exact) == (72, 8, False)
+    assert sum(len(event.counts) for event in events if isinstance(event, SampleBlock)) == 152
+    assert driver.rate_hz == 128.0
+
+
 @given(
-    cuts=st.lists(st.integers(0, 27 * 40), max_size=30),
+    cuts=st.lists(st.integers(0, 83 * 20), max_size=30),
     seed=st.integers(0, 2**16),
     damage=st.integers(0, 12),
+    name=st.sampled_from(["healthypi_v4", "healthypi_5_blocks"]),
 )
 @settings(max_examples=60, deadline=None)
 def test_what_comes_out_does_not_depend_on_the_cuts(
-    cuts: list[int], seed: int, damage: int
+    cuts: list[int], seed: int, damage: int, name: str
 ) -> None:
     draw = random.Random(seed)
-    data = bytearray(stream("healthypi_v4", 40))
+    data = bytearray(stream(name, 160))
     for _ in range(damage):
         at = draw.randrange(len(data))
         match draw.randrange(3):
@@ -126,7 +169,7 @@ def test_what_comes_out_does_not_depend_on_the_cuts(
                 data.insert(at, draw.choice([0x0A, 0xFA, 0x0B, draw.randrange(256)]))
             case _:
                 data[at] ^= 1 << draw.randrange(8)
-    whole, pieces = (ProtocentralDecoder(PRODUCTS["healthypi_v4"]) for _ in range(2))
+    whole, pieces = (ProtocentralDecoder(PRODUCTS[name]) for _ in range(2))
     expected = whole.feed(bytes(data))
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     counts, lost, given_before = [], [], 0
@@ -214,11 +257,13 @@ def test_frames_of_another_product_are_named() -> None:
 @pytest.mark.parametrize("name", PRODUCTS)
 def test_bytes_are_known_again_with_their_product(name: str) -> None:
     data = stream(name, 200)[7:]
-    assert product_of(data) == name
+    found = recognise(data)
+    assert found is not None
+    assert found.product == name
     best = judge(data, PRODUCTS[name].baud)[0]
     assert (best.kind, best.how_sure) == ("protocentral", "sure")
     assert best.why.endswith(f'product = "{name}"')
-    assert product_of(random.Random(1).randbytes(5000)) == ""
+    assert recognise(random.Random(1).randbytes(5000)) is None
 
 
 def test_scale_and_rails_are_told_with_the_lead() -> None:
