@@ -98,6 +98,13 @@ def test_already_running_is_success_and_errors_have_words() -> None:
     assert decode_response(bytes.fromhex("0100")) is None
 
 
+@pytest.mark.parametrize("answer", ["f00200000000", "f00202000001", "f003000000"])
+def test_success_is_success_whatever_follows_it(answer: str) -> None:
+    said = decode_response(bytes.fromhex(answer))
+    assert said is not None
+    assert said.ok
+
+
 def test_acc_settings_are_read_too() -> None:
     answer = decode_response(
         bytes.fromhex("f0010200000004190032006400c800010110000203020004000800")
