@@ -110,6 +110,10 @@ class Bed:
         self._unfit = ""
         """Why the device's signal cannot be analysed."""
         self._stream = ""
+        """Where samples that arrive are stored …"""
+        self._begun: deque[str] = deque()
+        self._judged = ""
+        """… and where what is found in them: the analysis may be a stream behind."""
         self._rr_rhythm = RrRhythm()
         self._time: StreamTime | None = None
         self._minute = Minute()
@@ -135,6 +139,7 @@ class Bed:
             case StreamInfo():
                 now_ns = self._clock.monotonic_ns()
                 self._stream = self._store.begin_stream(self.name, event, now_ns)
+                self._begun.append(self._stream)
             case SampleBlock():
                 self._store.samples(self._stream, event)
                 if len(self._queue) >= QUEUE_LIMIT:
@@ -225,6 +230,7 @@ class Bed:
         presence = self.status.presence
         match event:
             case StreamInfo():
+                self._judged = self._begun.popleft()
                 self.status.info = event
                 self._chain = self._new_chain()
                 self._rr_rhythm = RrRhythm()
@@ -330,13 +336,13 @@ class Bed:
             case Beat():
                 self.status.beat(event)
                 self._minute.beat(event)
-                self._store.beats(self._stream, [event])
+                self._store.beats(self._judged, [event])
             case RhythmChange():
                 self.status.rhythm = event
-                self._store.rhythm(self._stream, event)
+                self._store.rhythm(self._judged, event)
                 self.publish_state()
             case Finding():
-                self._store.finding(self._stream, event)
+                self._store.finding(self._judged, event)
                 await self._conditions([of_finding(event, self._to_utc)])
 
     async def _conditions(self, conditions: Sequence[Condition]) -> None:
