@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -30,6 +29,7 @@ RATES: Final = {1000: b"\xc3", 100: b"\x83"}
 ECG_CONNECTOR = 2
 """Where the ECG sensor of an assembled board is."""
 
+NAME: Final = b"BITalino"
 STOPS: Final = (b"\xff", b"\x00")
 """Before firmware 4.2 only the second; on an idle board it sets the battery lamp's threshold."""
 VERSION, STATE = b"\x07", b"\x0b"
@@ -40,6 +40,8 @@ PAUSE_S = 0.15
 QUIET_S = 0.3
 """Bluetooth comes in bursts; so long after the last one it has stopped."""
 ANSWER_S = 1.0
+LINK_S = 8.0
+"""Opening an RFCOMM port only begins to make the link: what is written waits until it stands."""
 
 
 class Bitalino(SerialDevice[UncountedStream]):
@@ -127,12 +129,16 @@ class Bitalino(SerialDevice[UncountedStream]):
         answer = b""
         for stop in STOPS:
             await port.write(stop)
-            await port.drain(QUIET_S, ANSWER_S)
+            linked = await port.drain(QUIET_S, ANSWER_S) or answer
             await port.write(VERSION)
-            answer = await port.read_until(b"\n", ANSWER_S)
-            found = re.search(rb"BITalino_?([\x21-\x7e]*)", answer)
-            if found:
-                return found.group(1).decode("ascii")
+            answer = await port.read_until(NAME, ANSWER_S if linked else LINK_S)
+            if NAME in answer:
+                told = answer.partition(NAME)[2]
+                if b"\n" not in told:
+                    told += await port.read_until(b"\n", ANSWER_S)
+                return told.partition(b"\n")[0].strip(b"_").decode("ascii", "replace")
+            if not answer:
+                break
         if answer:
             what = f"bytes but no BITalino's answer at {self.baud} baud"
             raise DriverError(what, self.address, "correct the port or the kind of device")

@@ -114,8 +114,19 @@ async def test_a_board_left_streaming_is_stopped_first_even_by_old_firmware() ->
     assert recorder.blocks[0].counts.shape[1] == 1
 
 
+async def test_a_bluetooth_link_that_stands_late_is_waited_for() -> None:
+    with terminal() as port:
+        device = InProcessBoard(port)
+        async with running(Bitalino(port.path)) as recorder:
+            await asyncio.sleep(2.5)
+            async with repeating(device.step, 0.012):
+                await recorder.samples(200)
+    assert LinkState.LOST not in [change.state for change in recorder.links]
+
+
 async def test_nobody_and_somebody_else_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drivers.bitalino.ANSWER_S", 0.2)
+    monkeypatch.setattr("drivers.bitalino.LINK_S", 0.4)
     with terminal() as port:
         async with running(Bitalino(port.path)) as recorder:
             silent = await recorder.state(LinkState.LOST)
