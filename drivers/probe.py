@@ -160,7 +160,8 @@ def _share(explained: int, data: bytes) -> float:
 # Asked in this order: a question must do no harm to those that come after it.
 SIGNATURES: Final = (
     Signature("protocentral", (115200, 57600), _protocentral, Query(b"", START)),
-    Signature("bitalino", (115200,), _bitalino, Query(b"\x07", b"BITalino")),
+    # 07 starts a Shimmer3, 20 stops it; on a BITalino 20 and 00 move its lamp's threshold and back.
+    Signature("bitalino", (115200,), _bitalino, Query(b"\x07", b"BITalino", b"\x20\x00")),
     Signature("cyton", (115200,), _cyton, Query(b"v", b"OpenBCI V")),
     Signature("olimex", (57600, 115200), _olimex),
     Signature("shimmer3", (115200,), _shimmer, Query(b"\x2e", b"\xff\x2f\x03\x00")),
