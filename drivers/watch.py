@@ -115,7 +115,7 @@ class Watch:
             states: list[LeadState | None] = list(self._leads) or [None] * len(names)
             for name, span, state in zip(names, spans, states, strict=False):
                 parts.append(f"{name} {span:.2f} mV" + (f" {state}" if state else ""))
-        if self._contact is not LeadState.UNKNOWN:
+        if self._contact is not LeadState.UNKNOWN and not self._leads:
             parts.append(f"contact {self._contact}")
         if self._rate_bpm is not None:
             parts.append(f"{self._rate_bpm}/min")

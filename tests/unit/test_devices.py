@@ -198,7 +198,11 @@ def test_a_watch_line_tells_rate_loss_lag_leads_and_amplitude() -> None:
     for said in ("61/min", "SpO2 95 %", "NBP mean - mmHg", "battery 80 %", "its alarms: ** HR LOW"):
         assert said in line
     assert "contact" not in line, "it told nothing of it"
-    watch.emit(HeartRateReading(0, None, contact=LeadState.OFF))
-    assert "contact off" in watch.line(driver, 4_000_000_001)
+    off = HeartRateReading(0, None, contact=LeadState.OFF)
+    watch.emit(off)
+    assert "contact" not in watch.line(driver, 4_000_000_001), "the samples tell it"
     watch.emit(SampleBlock(765, wave[:3], 0, 250.0))
-    assert "contact" not in watch.line(driver, 5_000_000_001), "it samples again"
+    watch.emit(off)
+    assert "contact off" in watch.line(driver, 5_000_000_001)
+    watch.emit(SampleBlock(768, wave[:3], 0, 250.0))
+    assert "contact" not in watch.line(driver, 6_000_000_001), "it samples again"
