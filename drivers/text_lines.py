@@ -207,6 +207,7 @@ class TextLines(SerialDevice[UncountedStream]):
             self._emit(HeartRateReading(host_ns, None, contact=LeadState.OFF))
 
     async def _measure(self, port: SerialPort) -> float:
+        self.link.waiting_for_data(f"{self.address}: its rate is measured for {MEASURE_S:.0f} s")
         begun_ns, lines, size = 0, 0, 0
         lengths: Counter[int] = Counter()
         opened_ns = self.now_ns()

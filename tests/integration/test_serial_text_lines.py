@@ -23,6 +23,7 @@ async def test_the_rate_is_measured_and_lead_off_is_a_gap(
         log = device.counts()
     (info,) = [event for event in recorder.events if isinstance(event, StreamInfo)]
     assert info.rate_hz == pytest.approx(250, rel=0.02)
+    assert any(link.reason.endswith("its rate is measured for 2 s") for link in recorder.links)
     off = [gap for gap in recorder.gaps if gap.cause is GapCause.NOT_SAMPLED]
     assert sum(gap.count for gap in off) == 125
     assert len(off) == len(recorder.gaps)
