@@ -1,10 +1,12 @@
 """Beat classes end to end, on records that the beat network was not trained on.
 
     python -m benchmarks.beats_accuracy DATA WORK [--databases mitdb svdb] [--records 208 …]
+        [--hops FOLDER]
 
 ``WORK`` is where ``models.training.beats`` keeps its folds: each record is analysed by the whole
 chain (first lead; own detector, gate and classes) with the bundle of the fold that left it out,
-and scored after EC57. The QRS scorer was trained on these records, see docs/signal.md.
+and scored after EC57. The QRS scorer was trained on these records, see docs/signal.md. ``--hops``
+keeps what the signal chain gave of the first lead: a second run needs the rhythm analysis only.
 """
 
 from __future__ import annotations
@@ -16,12 +18,15 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from agent.chain import Chain
 from agent.networks import Networks
 from agent.networks import load as load_networks
+from agent.rhythm.analyser import RhythmAnalyser
 from agent.rhythm.limits import RhythmLimits
-from agent.rhythm.types import Beat
+from agent.rhythm.types import Beat, RhythmEvent
 from agent.scoring import LEARNING_S, Confusion, compare_beats, summarise, table
+from agent.signal.chain import SignalChain
+from agent.signal.types import Hop
+from benchmarks.hop_cache import digest, load, save
 from benchmarks.qrs_accuracy import BLOCK_S, reference_of
 from benchmarks.qrs_records import records
 from drivers.files import open_record
@@ -42,29 +47,43 @@ def bundle_of(work: Path, record: str) -> Path:
     return max(found, key=lambda path: [int(part) for part in path.name.split(".")])
 
 
-def beats_of(path: Path, networks: Networks) -> list[Beat]:
-    """The beats that the chain finds in the first lead."""
+def first_lead_hops(path: Path, networks: Networks, cache: Path | None) -> list[Hop]:
+    """What the signal chain makes of the first lead, out of the cache where it is there."""
+    kept = None
+    if cache is not None:
+        kept = cache / f"lead1_{digest(networks.quality)}" / f"{path.parent.name}_{path.name}.npz"
+        if kept.exists():
+            return load(kept)
     with open_record(path) as record:
         counts = record.read(0, record.n_samples).counts[:, :1]
         rate_hz, leads = record.rate_hz, record.leads[:1]
-    chain = Chain(StreamInfo("file", "benchmark", rate_hz, leads), RhythmLimits(), networks)
+    chain = SignalChain(StreamInfo("file", "benchmark", rate_hz, leads), networks.quality)
     block = int(rate_hz * BLOCK_S)
-    events: list[object] = []
+    hops: list[Hop] = []
     for first in range(0, len(counts), block):
-        for step in chain.push(SampleBlock(first, counts[first : first + block], 0, rate_hz)):
-            events += step.events
-    steps, last = chain.flush()
-    for step in steps:
-        events += step.events
-    return [event for event in [*events, *last] if isinstance(event, Beat)]
+        hops += chain.push(SampleBlock(first, counts[first : first + block], 0, rate_hz))
+    hops += chain.flush()
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        save(kept, hops)
+    return hops
 
 
-def score(job: tuple[Path, str, str, Path]) -> tuple[str, str, Confusion, Confusion]:
+def beats_of(path: Path, networks: Networks, cache: Path | None = None) -> list[Beat]:
+    """The beats that the chain finds in the first lead."""
+    analyser = RhythmAnalyser(RhythmLimits(), networks.rhythm, networks.beats)
+    events: list[RhythmEvent] = []
+    for hop in first_lead_hops(path, networks, cache):
+        events += analyser.push(hop)
+    return [event for event in [*events, *analyser.flush()] if isinstance(event, Beat)]
+
+
+def score(job: tuple[Path, str, str, Path, Path | None]) -> tuple[str, str, Confusion, Confusion]:
     """One record: its confusion over all beats, and after the learning period."""
-    data, database, name, work = job
+    data, database, name, work, cache = job
     networks = replace(load_networks(), beats=OnnxBeats(bundle_of(work, name)))
     path = data / database / name
-    beats = beats_of(path, networks)
+    beats = beats_of(path, networks, cache)
     with open_record(path) as record:
         reference = reference_of(path, record.rate_hz, record.duration_s)
     times, kinds = [beat.time_s for beat in beats], [beat.kind.value for beat in beats]
@@ -93,9 +112,10 @@ def main() -> None:
     parser.add_argument("--databases", nargs="+", default=["mitdb", "svdb"])
     parser.add_argument("--records", nargs="+")
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--hops", type=Path, help="folder to keep the signal chain's hops in")
     asked = parser.parse_args()
     jobs = [
-        (asked.data, database, name, asked.work)
+        (asked.data, database, name, asked.work, asked.hops)
         for database in asked.databases
         for name in records(asked.data, database)
         if name not in PACED and (not asked.records or name in asked.records)

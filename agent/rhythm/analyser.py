@@ -209,7 +209,7 @@ class RhythmAnalyser:
         self._stage2_state, said = self._stage2.step(self._stage2_state, second)
         self.probabilities = said
         judge = str(self._stage2.model)
-        for listener in (self._fibrillation, self._atrial, self._force):
+        for listener in (self._namer, self._fibrillation, self._atrial, self._force):
             listener.stage2(said, judge)
 
     def _second(self, hop: Hop) -> list[RhythmEvent]:

@@ -1,7 +1,10 @@
 """Names each beat N, S, V, F or Q: by the beat network, or by rules where there is none.
 
 The rule path compares a complex with the patient's dominant one (width, likeness) and its RR
-interval with those before it (prematurity), as bedside monitors do.
+interval with those before it (prematurity), as bedside monitors do. In atrial fibrillation no
+beat is premature: there S has no meaning and is told N, and a wide beat is V only when hardly
+anything speaks against it, for beats after a short interval are conducted aberrantly (Gouaux and
+Ashman 1947).
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from agent.rhythm.history import SignalHistory
 from agent.rhythm.types import Beat, BeatClass
 from agent.signal.types import RATE_HZ, Qrs
 from models.beat_features import AFTER_S, BEFORE_S, BeatContext, Shape, Timing
-from models.inference import BeatNetwork, BeatProbabilities
+from models.inference import BeatNetwork, BeatProbabilities, RhythmProbabilities
 
 _CLASSES = (BeatClass.N, BeatClass.S, BeatClass.V, BeatClass.F, BeatClass.Q)
 
@@ -31,6 +34,14 @@ PREMATURE = 0.85
 VERY_WIDE_S = 0.18
 FAST_RR_S = 0.5
 """Before a patient's own complex is known, only very wide beats at 120/min or more are V."""
+AF_IRREGULAR = 0.08
+"""Irregularity of the RR intervals, and stage 2's probability, from which the atria are taken to
+fibrillate …"""
+AF_P = 0.3
+AF_IRREGULAR_ALONE = 0.12
+"""… and the irregularity where stage 2 has not spoken."""
+AF_SURE_V = 0.9
+"""A beat in atrial fibrillation is V from this probability on, N and S being the others."""
 ALIKE = 0.9
 WIDER_S = 0.02
 """A complex as the dominant one, and hardly wider, is not ventricular however early it comes."""
@@ -68,6 +79,11 @@ class BeatNamer:
         self._unseen_until_s = 0.0
         self._after_pvc = False
         self._uncounted = 0
+        self._p_af: float | None = None
+
+    def stage2(self, probabilities: RhythmProbabilities, _judged_by: str) -> None:
+        """Stage 2's word on the newest second."""
+        self._p_af = probabilities.af
 
     def unseen(self, until_s: float) -> None:
         """The signal was missing or unusable: no RR interval reaches across."""
@@ -109,10 +125,14 @@ class BeatNamer:
             kind, confidence = by_rule(shape, timing)
             ventricular = confidence if kind is BeatClass.V else 0.0
             judge = "rules"
+            if kind is BeatClass.S and self._atria_fibrillate(timing):
+                kind = BeatClass.N
         else:
             said = self._network.classify(window, vector)
             kind, confidence = by_network(said)
             ventricular, judge = said.v, str(self._network.model)
+            if self._atria_fibrillate(timing):
+                kind, confidence = in_fibrillation(said, kind, confidence)
         self._uncounted = (self._uncounted + 1) % UNCOUNTED if kind is BeatClass.Q else 0
         if not self._uncounted:
             self._context.count()
@@ -127,6 +147,13 @@ class BeatNamer:
         follows_pvc, self._after_pvc = self._after_pvc, kind is BeatClass.V
         reliable = reliable and kind is not BeatClass.Q
         return NamedBeat(beat, shape, timing, follows_pvc, reliable, ventricular)
+
+    def _atria_fibrillate(self, timing: Timing) -> bool:
+        if timing.irregularity is None:
+            return False
+        if self._p_af is None:
+            return timing.irregularity >= AF_IRREGULAR_ALONE
+        return timing.irregularity >= AF_IRREGULAR and self._p_af >= AF_P
 
 
 def by_rule(shape: Shape, timing: Timing) -> tuple[BeatClass, float]:
@@ -157,3 +184,14 @@ def by_network(probabilities: BeatProbabilities) -> tuple[BeatClass, float]:
     values = (p.n, p.s, p.v, p.f, p.q)
     best = max(range(5), key=values.__getitem__)
     return _CLASSES[best], values[best]
+
+
+def in_fibrillation(
+    probabilities: BeatProbabilities, kind: BeatClass, confidence: float
+) -> tuple[BeatClass, float]:
+    """What the likeliest class and its probability become while the atria fibrillate."""
+    p = probabilities
+    conducted = p.n + p.s
+    if kind is BeatClass.S or (kind is BeatClass.V and p.v < AF_SURE_V * (p.v + conducted)):
+        return BeatClass.N, conducted
+    return kind, confidence

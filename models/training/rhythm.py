@@ -2,7 +2,8 @@
 
 Trains both trunks, measures the lethal one by patient-wise cross-validation, calibrates,
 exports, quantizes, measures the int8 file second by second and writes the bundle. Every step
-goes on from its checkpoint in ``--work``.
+goes on from its checkpoint in ``--work``, which also keeps a bundle with each fold's lethal trunk:
+``benchmarks.lethal_folds`` measures the whole unit with them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -215,21 +217,22 @@ def main() -> None:
             np.concatenate([y[y >= 0] for _, y in labelled]),
         ),
     )
+    for f in range(lethal.FOLDS):
+        trunk = lethal.train_lethal(
+            negatives, noise, without_fold=f, epochs=asked.lethal_epochs, work=asked.work
+        )
+        work = asked.work / f"fold_{f}"
+        work.mkdir(exist_ok=True)
+        _, of_fold = build(StreamingRhythm(slow, trunk, heat, PRIOR), groups, work)
+        write_bundle(work / "rhythm" / asked.out.name, of_fold, **about(heat), metrics={})
     streaming = StreamingRhythm(slow, quick, heat, PRIOR)
     fp32, int8 = build(streaming, groups, asked.work)
     finish(asked.out, fp32, int8, groups, heat, lethal_report(groups, unseen, heat[1]))
 
 
-def finish(
-    out: Path,
-    fp32: Path,
-    int8: Path,
-    groups: dict[str, list[Recording]],
-    heat: tuple[float, float],
-    lethal_metrics: dict[str, object],
-) -> None:
-    """Write the bundle twice: to measure it as it will run, then with what was measured."""
-    about = {
+def about(heat: tuple[float, float]) -> dict[str, Any]:
+    """What the card says beside the figures."""
+    return {
         "summary": SUMMARY,
         "contract": {"classes": list(RHYTHM_CLASSES), "step_s": 1},
         "calibration": {
@@ -247,9 +250,20 @@ def finish(
             "lethal": "all patients trained on; figures by patient-wise 4-fold cross-validation",
         },
     }
+
+
+def finish(
+    out: Path,
+    fp32: Path,
+    int8: Path,
+    groups: dict[str, list[Recording]],
+    heat: tuple[float, float],
+    lethal_metrics: dict[str, object],
+) -> None:
+    """Write the bundle twice: to measure it as it will run, then with what was measured."""
     figures: dict[str, dict[str, float]] = {}
     for kind, path in (("fp32", fp32), ("int8", int8)):
-        write_bundle(out, path, **about, metrics={})
+        write_bundle(out, path, **about(heat), metrics={})
         network = OnnxRhythm(out)
         figures[kind] = challenge_report(network, groups["cinc2017"])
         signals = [r.signals[0] for r in groups["cinc2017"][:40]]
@@ -258,7 +272,7 @@ def finish(
         )
         figures[kind]["bytes"] = path.stat().st_size
     metrics = {"lethal_cross_validated": lethal_metrics, **figures}
-    write_bundle(out, int8, **about, metrics=metrics)
+    write_bundle(out, int8, **about(heat), metrics=metrics)
     for kind, values in metrics.items():
         print(kind, {key: round(float(value), 4) for key, value in values.items()})
 

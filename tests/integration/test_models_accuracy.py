@@ -131,6 +131,26 @@ def test_beats_of_a_bigeminal_record_are_named_by_the_network(shared: Path) -> N
     assert veb.predictivity >= 0.97
 
 
+def test_an_atrial_fibrillation_has_no_premature_and_few_ventricular_beats(shared: Path) -> None:
+    """Ten minutes of 203, which the networks were trained on: guards the aberrant beats' rule."""
+    path = shared / "data" / "mitdb" / "203"
+    with open_record(path) as record:
+        counts = record.read(0, 600 * 360).counts[:, :1]
+        info = StreamInfo("file", "203", record.rate_hz, record.leads[:1])
+    steps = Chain(info, RhythmLimits(), load_networks()).push(
+        SampleBlock(0, counts, 0, info.rate_hz)
+    )
+    beats = [e for step in steps for e in step.events if isinstance(e, Beat)]
+    marks = [m for m in read_annotations(path.with_suffix(".atr")) if m.sample < 599 * 360]
+    reference = reference_beats([m.sample for m in marks], [m.symbol for m in marks], 360.0)
+    said = [(b.time_s, b.kind.value) for b in beats if b.time_s < 599]
+    confusion, _ = compare_beats(reference, [t for t, _ in said], [kind for _, kind in said])
+    assert confusion.of_class("S").extra <= 20
+    veb = confusion.of_class("V")
+    assert veb.sensitivity >= 0.8
+    assert veb.predictivity >= 0.9
+
+
 def test_eight_bits_change_hardly_a_probability(shared: Path) -> None:
     for fp32, int8 in measured(shared / "data", 6):
         apart = np.abs(fp32.said - int8.said)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from support.rhythm_hops import Strip, analyse
+from test_rhythm_atrial import irregular
+from test_rhythm_fibrillation import Says
 
 from agent.rhythm.types import BeatClass
 from models.beat_features import AFTER_S, CONTEXT, FIGURES, WINDOW, BeatContext, R, qrs_width_s
@@ -69,6 +71,43 @@ def test_a_network_names_them_and_its_name_is_kept() -> None:
     at = round(beats[5].time_s * 250)
     np.testing.assert_array_equal(window, signal[at - R : at - R + WINDOW])
     assert np.corrcoef(context[FIGURES:], window)[0, 1] > 0.95
+
+
+class Torn(Ventricular):
+    """A beat network that says one and the same of every beat."""
+
+    def __init__(self, **probabilities: float) -> None:
+        super().__init__()
+        zero = dict.fromkeys("nsvfq", 0.0)
+        self.said = BeatProbabilities(**(zero | probabilities))
+
+    def classify(self, window: np.ndarray, timing: np.ndarray) -> BeatProbabilities:
+        return self.said
+
+
+def classes_at_the_end(strip: Strip, network: Torn, p_af: float) -> set[str]:
+    stage2 = Says(af=p_af, normal=1.0 - p_af)
+    return set(analyse(strip, beat_network=network, rhythm_network=stage2).classes()[60:])
+
+
+def test_no_beat_is_premature_while_the_atria_fibrillate() -> None:
+    network = Torn(s=0.7, n=0.2, v=0.1)
+    assert classes_at_the_end(irregular(Strip(), 90), network, p_af=0.9) == {"N"}
+    assert classes_at_the_end(irregular(Strip(), 90), network, p_af=0.1) == {"S"}
+    assert classes_at_the_end(Strip().sinus(90), network, p_af=0.9) == {"S"}
+
+
+def test_a_wide_beat_must_be_surely_ventricular_while_the_atria_fibrillate() -> None:
+    strip = irregular(Strip(), 90)
+    assert classes_at_the_end(strip, Torn(v=0.7, n=0.2, s=0.1), p_af=0.9) == {"N"}
+    assert classes_at_the_end(strip, Torn(v=0.7, n=0.2, s=0.1), p_af=0.1) == {"V"}
+    assert classes_at_the_end(strip, Torn(v=0.95, n=0.05), p_af=0.9) == {"V"}
+
+
+def test_without_networks_irregularity_alone_tells_an_atrial_fibrillation() -> None:
+    early = "S" in analyse(irregular(Strip(), 90, spread=0.35)).classes()[60:]
+    assert not early
+    assert "S" in analyse(Strip().sinus(30).beat(0.5).sinus(10)).classes()
 
 
 def test_the_width_of_a_complex() -> None:

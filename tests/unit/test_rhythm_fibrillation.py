@@ -7,7 +7,7 @@ import pytest
 from support.rhythm_hops import Strip, analyse
 
 from agent.rhythm.types import FindingKind, Rhythm
-from agent.rhythm.wave import CALM, LEAKAGE, is_fibrillatory, measure
+from agent.rhythm.wave import CALM, LEAKAGE, MEAN_HZ, is_fibrillatory, measure
 from agent.signal.types import RATE_HZ, SignalState
 from models.inference import ModelId, RhythmProbabilities
 
@@ -122,3 +122,16 @@ def test_a_slow_wave_must_be_pure() -> None:
     assert figures.leakage < LEAKAGE
     assert figures.crossings_hz > 5.0
     assert not figures.fibrillating
+
+
+def test_a_wide_rhythm_is_none_however_often_its_ripples_cross_zero() -> None:
+    """Broad beats at 112/min: the power lies under flutter's slowest, the crossings do not."""
+    t = np.arange(4 * 250) / 250.0
+    phase = t * 112.0 / 60.0
+    wide = 300 * np.sin(2 * np.pi * phase) + 200 * np.sin(4 * np.pi * phase + 2.2)
+    figures = measure((wide + 120 * np.sin(6 * np.pi * phase + 1.0)).astype(np.float32))
+    assert figures.mean_hz < MEAN_HZ
+    assert not figures.fibrillating
+    sine = measure((400 * np.sin(2 * np.pi * 3.2 * t)).astype(np.float32))
+    assert sine.mean_hz == pytest.approx(3.2, abs=0.1)
+    assert sine.fibrillating
