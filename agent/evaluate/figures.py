@@ -62,7 +62,7 @@ def head_text(report: Mapping[str, Any], judged: str) -> list[str]:
         f"{model['name']} {model['version']} ({model['sha256'][:8]})" for model in report["models"]
     )
     leads = report["leads"]
-    shown = leads if isinstance(leads, str) else "leads " + ", ".join(leads)
+    shown = leads if isinstance(leads, str) else f"lead{'s' * (len(leads) > 1)} {', '.join(leads)}"
     scorer = report["qrs_scorer_sha256"][:8]
     trained_on = "; ".join(
         f"{model['name']}: {', '.join(model['trained_on'])}"

@@ -38,7 +38,9 @@ class Task:
 
 def level(snr_db: float | None) -> str:
     """How a strength is told."""
-    return "clean" if snr_db is None else f"{snr_db:+g} dB"
+    if snr_db is None:
+        return "clean"
+    return f"{snr_db:+g} dB" if snr_db else "0 dB"
 
 
 def noise_folder(folder: Path, asked: Path | None, kind: str) -> Path:
