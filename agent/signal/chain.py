@@ -59,6 +59,7 @@ DOUBT_WITHOUT_RATE = 0.2
 """Mean chance of error of the QRS decisions over which no rate is told: no false numbers. The
 state stays what it is, for a fibrillation is doubtful too and must be looked at."""
 RULES = "rules"
+SAME_PULSE_S = 0.03
 BRIDGE_S = 0.04
 """A loss of a packet or few: the filters are led across on a straight line, so that they don't
 start anew; the hop still says that there was no sample."""
@@ -80,7 +81,8 @@ class SignalChain:
         self._offset = np.array([lead.offset_counts for lead in leads])
         self._scale = np.array([lead.microvolts_per_count for lead in leads])
         self._resampler = Resampler(info.rate_hz, len(leads))
-        self._leads = [LeadChain(lead, scorer or shipped_scorer()) for lead in leads]
+        scorer = scorer or shipped_scorer()
+        self._leads = [LeadChain(lead, scorer, info.rate_hz, self._resampler) for lead in leads]
         self._quality = quality
         context = quality.context_s if quality is not None else 1.0
         self._context: list[deque[Signal]] = [
@@ -105,6 +107,7 @@ class SignalChain:
         self._alone = 0
         """Certain QRS of the lead not in use since the latest of the lead in use."""
         self._last_peak = -RATE_HZ
+        self._last_pulse_s = -1.0
         self._rate_hz = info.rate_hz
         self._last_uv = np.empty(0)
         self._short: Gap | None = None
@@ -163,10 +166,10 @@ class SignalChain:
             self._resampler.start(block.first)
             self._stretch = self._resampler.chain_index(block.first)
             self._skip(self._stretch - self._ready)
-            self._learned = [lead.begin(self._stretch) for lead in self._leads]
+            self._learned = [lead.begin(self._stretch, block.first) for lead in self._leads]
         self._off = block.leads
         self._last_uv = microvolts[-1]
-        self._give(self._resampler.push(microvolts).microvolts)
+        self._give(self._resampler.push(microvolts).microvolts, microvolts)
 
     def _gap(self, gap: Gap) -> None:
         if self._short is not None:
@@ -184,7 +187,7 @@ class SignalChain:
         ends = self._resampler.chain_index(gap.first), self._resampler.chain_index(gap.end)
         self._bridges.append(ends)
         line = self._last_uv + steps * (after - self._last_uv)
-        self._give(self._resampler.push(line).microvolts)
+        self._give(self._resampler.push(line).microvolts, line)
 
     def _long_gap(self, gap: Gap) -> None:
         self._short = None
@@ -193,16 +196,17 @@ class SignalChain:
 
     def _end_stretch(self) -> None:
         if self._streaming:
-            self._give(self._resampler.finish().microvolts)
+            self._give(self._resampler.finish().microvolts, self._last_uv[None][:0])
             for lead in self._leads:
                 lead.finish()
             self._streaming = False
             self._stop = self._ready
 
-    def _give(self, microvolts: Microvolts) -> None:
+    def _give(self, microvolts: Microvolts, raw: Microvolts) -> None:
+        """Chain samples, and the device's samples they were made of."""
         for number, lead in enumerate(self._leads):
             off = number < len(self._off) and self._off[number] is LeadState.OFF
-            lead.push(np.ascontiguousarray(microvolts[:, number]), off)
+            lead.push(np.ascontiguousarray(microvolts[:, number]), off, raw[:, number])
         self._ready += len(microvolts)
 
     def _skip(self, count: int) -> None:
@@ -246,7 +250,8 @@ class SignalChain:
             if state is not SignalState.USABLE or doubt > DOUBT_WITHOUT_RATE:
                 rate = Rate(rate.time_s, None, None)
         settled_s = self._settled(end)
-        return Hop(index, signals[self._in_use], state, qrs, settled_s, verdict, rate)
+        signal, pulses = signals[self._in_use], self._pulses(end)
+        return Hop(index, signal, state, qrs, settled_s, verdict, rate, pulses)
 
     def _state(self) -> SignalState:
         certain = self._leads[self._in_use].rules.state
@@ -326,6 +331,15 @@ class SignalChain:
             out.append(Qrs(one.peak / RATE_HZ, one.amplitude_uv, lead, one.strength))
         return tuple(out)
 
+    def _pulses(self, end: int) -> tuple[float, ...]:
+        """Those of all leads; what two leads show within 30 ms is one."""
+        told = []
+        for time_s in sorted(one for lead in self._leads for one in lead.pulses(end)):
+            if abs(time_s - self._last_pulse_s) > SAME_PULSE_S:
+                self._last_pulse_s = time_s
+                told.append(time_s)
+        return tuple(told)
+
     def _settled(self, end: int) -> float:
         """While the detector learns, nothing is settled; in a gap everything is."""
         if end <= self._stretch or (not self._streaming and end >= self._stop):
@@ -333,7 +347,8 @@ class SignalChain:
         if end < self._learned[self._in_use]:
             return self._stretch / RATE_HZ
         # Right after a start the look-ahead reaches back beyond it.
-        return max(end - LOOK_AHEAD - R_REACH, self._stretch) / RATE_HZ
+        passed = min(lead.passed(end) for lead in self._leads)
+        return max(passed - LOOK_AHEAD - R_REACH, self._stretch) / RATE_HZ
 
 
 def newest_whole(context: Iterable[Signal]) -> Signal:

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.signal.envelope import LOOK_AHEAD
+from agent.signal.pacer import PulseRemover
 from agent.signal.qrs import HOLD, R_REACH, Found, QrsDetector
 from agent.signal.quality import DEAD_UV, HopFacts, LeadRules, rails_uv
+from agent.signal.resample import Resampler
 from agent.signal.scorer import Scorer
 from agent.signal.types import HOP, Signal
 from drivers.samples import Lead
@@ -26,6 +28,9 @@ DEAD_BEFORE, DEAD_AFTER = 15, 25
 """A constant from 60 ms before another lead's R peak to 100 ms after it gives no QRS."""
 PAST = HOP + LOOK_AHEAD + R_REACH + DEAD_BEFORE
 """How far before a hop's end an R peak told in it can lie, and what is looked at before it."""
+LEAST_QRS_UV = 20.0
+"""An R peak lower than that is amplifier noise: an asystole from the first sample on has nothing
+higher to learn from. IEC 60601-2-27 wants nothing under 0.15 mV counted."""
 DOUBT_WEIGHT = 0.1
 """Weight of a new decision in the running doubt: the last ten or so decisions count."""
 
@@ -33,9 +38,10 @@ DOUBT_WEIGHT = 0.1
 class LeadChain:
     """Takes stretches and gaps, gives hop by hop; all indices are chain samples."""
 
-    def __init__(self, lead: Lead, scorer: Scorer) -> None:
+    def __init__(self, lead: Lead, scorer: Scorer, rate_hz: float, resampler: Resampler) -> None:
         self._low_uv, self._high_uv = rails_uv(lead)
         self._conditioner = Conditioner()
+        self._pacer = PulseRemover(rate_hz, resampler)
         self._detector = QrsDetector(scorer)
         self._found: deque[Found] = deque()
         self._signal: Signal = np.empty(0, np.float32)
@@ -49,17 +55,22 @@ class LeadChain:
         self.doubt = 0.0
         """Running chance of error of the QRS decisions."""
 
-    def begin(self, index: int) -> int:
-        """A stretch without a gap begins; gives the sample from which QRS come without delay."""
+    def begin(self, index: int, sample: int) -> int:
+        """A stretch without a gap begins, with the device's ``sample``.
+
+        Gives the chain sample from which QRS come without delay.
+        """
         self._conditioner.reset()
+        self._pacer.start(sample, index)
         self._detector.start(index)
         self._last_uv = np.nan
         self._lag = LAG
         self._end = index
         return index + HOLD if self._detector.holds else index
 
-    def push(self, microvolts: NDArray[np.float64], off: bool) -> None:
-        """Further samples of the stretch."""
+    def push(self, microvolts: NDArray[np.float64], off: bool, raw: NDArray[np.float64]) -> None:
+        """Further samples of the stretch, and the device's own they were made of."""
+        self._detect(self._pacer.push(raw, microvolts))
         if not len(microvolts):
             return
         before = np.concatenate([[self._last_uv], microvolts[:-1]])
@@ -69,12 +80,12 @@ class LeadChain:
         railed = (microvolts <= self._low_uv) | (microvolts >= self._high_uv)
         dead = np.abs(microvolts - before) < DEAD_UV
         self._mark(railed * _RAILED + dead * _DEAD + off * _OFF)
-        self._found += self._detector.push(microvolts)
 
     def finish(self) -> None:
         """The stretch is over; what was still undecided is decided now."""
         if not np.isnan(self._last_uv):
             self._condition(np.full(LAG, self._last_uv))
+        self._detect(self._pacer.finish())
         for found in self._detector.finish():
             self._found.append(_by(found, self._end))
 
@@ -103,15 +114,33 @@ class LeadChain:
         while self._found and self._found[0].decided <= end:
             found = self._found.popleft()
             self.doubt += DOUBT_WEIGHT * (found.doubt - self.doubt)
-            if found.is_qrs:
+            if found.is_qrs and abs(found.amplitude_uv) >= LEAST_QRS_UV:
                 out.append(found)
         return out
+
+    def pulses(self, end: int) -> list[float]:
+        """Pacing pulses, in stream seconds, that are known by the samples before ``end``."""
+        told: list[float] = []
+        while self._pacer.told and self._pacer.told[0].decided <= end:
+            told.append(self._pacer.told.popleft().time_s)
+        return told
+
+    def passed(self, end: int) -> int:
+        """How many of the samples before ``end`` the detector has: a pulse holds it up."""
+        return self._pacer.passed(end)
 
     def was_dead(self, peak: int, end: int) -> bool:
         """Whether the lead gave a dead constant around ``peak``; ``end`` is the hop's."""
         first = peak - DEAD_BEFORE - (end - PAST)
         around = self._past[first : first + DEAD_BEFORE + DEAD_AFTER + 1] if first >= 0 else ()
         return len(around) > 0 and bool(np.all(np.equal(around, _DEAD)))
+
+    def _detect(self, microvolts: NDArray[np.float64]) -> None:
+        for found in self._detector.push(microvolts):
+            decided = self._pacer.known_by(found.decided)
+            self._found.append(
+                found if decided == found.decided else replace(found, decided=decided)
+            )
 
     def _condition(self, microvolts: NDArray[np.float64]) -> None:
         signal = self._conditioner.push(microvolts)

@@ -105,7 +105,9 @@ class QrsDetector:
             if not ready:
                 return []
             candidates, self._held = self._held, []
-            self._levels = Levels.of(self._first_height([at for at in candidates if at < HOLD]))
+            # Those that HOLD samples show: what a longer block brings besides must not count.
+            early = [at for at in candidates if at < HOLD - LOOK_AHEAD]
+            self._levels = Levels.of(self._first_height(early))
             not_before = HOLD
         levels = self._levels
         return [self._judge(one, levels, not_before) for one in shapes(self._signals, candidates)]

@@ -95,25 +95,47 @@ class Resampler:
         # Output k needs the input samples up to floor(k * num / den) + half.
         last = self._tail_first + len(known) - 1 - half
         stop = max(self._next, self.chain_index(last + 1))
-        k = np.arange(self._next, stop, dtype=np.int64) * self._num
-        whole = k // self._den
-        phase = (k - whole * self._den) * self._phases // self._den
-        start = whole - (half - 1) - self._tail_first
-        taps = self._bank[:, phase]
-        out = np.empty((len(k), self._leads))
-        for lead in range(self._leads):
-            # Tap by tap: a fixed order of additions, so no cut can change a rounding.
-            line = np.ascontiguousarray(known[:, lead])
-            total = np.zeros(len(k))
-            for j in range(2 * half):
-                total += taps[j] * line[start + j]
-            out[:, lead] = total
-        produced = Resampled(self._next, out)
+        produced = Resampled(self._next, self._weighed(known, self._tail_first, self._next, stop))
         self._next = stop
         keep = stop * self._num // self._den - (half - 1) - self._tail_first
         self._tail_first += keep
         self._tail = known[keep:]
         return produced
+
+    def known_with(self, samples: int) -> int:
+        """The first chain sample that needs an input sample at or after ``samples`` of the axis."""
+        return self.chain_index(samples - self._half)
+
+    def alone(self, first: int, microvolts: NDArray[np.float64]) -> Resampled:
+        """What input samples of one lead from ``first`` on, shape (n,), give to the output.
+
+        The rest of the axis counts as zero; nothing of the stretch under way changes.
+        """
+        if self._same:
+            return Resampled(first, microvolts[:, None])
+        nothing = np.zeros(2 * self._half)
+        known = np.concatenate([nothing, microvolts, nothing])[:, None]
+        start, stop = self.known_with(first), self.chain_index(first + len(microvolts) + self._half)
+        return Resampled(start, self._weighed(known, first - len(nothing), start, stop))
+
+    def _weighed(
+        self, known: NDArray[np.float64], known_first: int, start: int, stop: int
+    ) -> NDArray[np.float64]:
+        """Chain samples ``start`` to ``stop`` - 1 out of input samples from ``known_first`` on."""
+        k = np.arange(start, stop, dtype=np.int64) * self._num
+        whole = k // self._den
+        phase = (k - whole * self._den) * self._phases // self._den
+        at = whole - (self._half - 1) - known_first
+        taps = self._bank[:, phase]
+        out = np.empty((len(k), known.shape[1]))
+        for lead in range(known.shape[1]):
+            # Tap by tap: a fixed order of additions, so no cut can change a rounding.
+            line = np.ascontiguousarray(known[:, lead])
+            total = np.zeros(len(k))
+            for j in range(2 * self._half):
+                total += taps[j] * line[at + j]
+            out[:, lead] = total
+        return out
 
 
 def _phase_bank(phases: int, half: int, slower: float) -> NDArray[np.float64]:

@@ -91,6 +91,8 @@ class Hop:
     """Present in the hop that brings a second's verdict."""
     rate: Rate | None = None
     """Present in the hop that ends a second."""
+    pulses: tuple[float, ...] = ()
+    """Pacing pulses found in this hop on any lead, stream seconds; no QRS is counted for them."""
 
     @property
     def start_s(self) -> float:

@@ -56,7 +56,7 @@ def run(stream: StreamInfo, events: list[Event], quality: object = None) -> list
 
 
 def same(one: Hop, other: Hop) -> bool:
-    fields = ("index", "state", "qrs", "settled_s", "verdict", "rate")
+    fields = ("index", "state", "qrs", "settled_s", "verdict", "rate", "pulses")
     return np.array_equal(one.signal, other.signal, equal_nan=True) and all(
         getattr(one, name) == getattr(other, name) for name in fields
     )
