@@ -49,6 +49,7 @@ class Analysis:
 
     record: Record
     beats: list[Beat] = field(default_factory=list)
+    pulses: list[float] = field(default_factory=list)
     rhythms: list[RhythmChange] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     verdicts: list[SecondVerdict] = field(default_factory=list)
@@ -142,6 +143,7 @@ def analyse(
 
 def _gather(analysis: Analysis, alarms: _AlarmLog, step: Step) -> None:
     alarms.step(step)
+    analysis.pulses.extend(step.hop.pulses)
     if step.hop.verdict is not None:
         analysis.verdicts.append(step.hop.verdict)
     if step.probabilities is not None:
@@ -174,6 +176,7 @@ def report(analysis: Analysis, networks: Networks) -> dict[str, Any]:
             "beats": kinds.total(),
             **{kind: kinds[kind] for kind in "NSVFQ"},
             "seconds_unusable": unusable,
+            "pulses": len(analysis.pulses),
         },
         "rhythm": classify_record(
             [v.p_usable for v in analysis.verdicts],
@@ -224,7 +227,7 @@ def _findings(findings: list[Finding]) -> list[dict[str, Any]]:
 
 
 def marks(analysis: Analysis) -> list[Annotation]:
-    """The WFDB form: beats, rhythm changes (``+``) and changes of usability (``~``), in order."""
+    """The WFDB form: beats, pulses (``^``), rhythms (``+``) and usability (``~``), in order."""
     rate_hz = analysis.record.rate_hz
     last = max(analysis.record.n_samples - 1, 0)
 
@@ -232,6 +235,7 @@ def marks(analysis: Analysis) -> list[Annotation]:
         return min(max(round(seconds * rate_hz), 0), last)
 
     found = [Annotation(at(beat.time_s), beat.kind.value) for beat in analysis.beats]
+    found += [Annotation(at(pulse_s), "^") for pulse_s in analysis.pulses]
     found += [
         Annotation(at(change.start_s), "+", aux=RHYTHM_AUX[change.rhythm])
         for change in analysis.rhythms

@@ -116,6 +116,7 @@ def wave_fields(hops: Iterable[Hop], beats: Iterable[Beat]) -> dict[str, Any]:
         "rate_hz": float(RATE_HZ),
         "microvolts": counts.tobytes(),
         "beats": tuple((beat.time_s, beat.kind.value) for beat in beats),
+        "pulses": tuple(pulse for hop in ordered for pulse in hop.pulses),
     }
 
 

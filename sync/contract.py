@@ -265,6 +265,8 @@ class Wave(Message, frozen=True, kw_only=True, tag="wave"):
     """int16 little endian, one lead; -32768 = no sample."""
     beats: tuple[tuple[float, str], ...] = ()
     """(stream time of the R peak, class) newly found; they may lie before ``start_s``."""
+    pulses: tuple[float, ...] = ()
+    """Stream times of pacing pulses newly found; they are no beats."""
 
 
 class BufferState(msgspec.Struct, frozen=True, kw_only=True):

@@ -60,6 +60,7 @@ DOUBT_WITHOUT_RATE = 0.2
 state stays what it is, for a fibrillation is doubtful too and must be looked at."""
 RULES = "rules"
 SAME_PULSE_S = 0.03
+"""Two leads show one pulse within so long."""
 BRIDGE_S = 0.04
 """A loss of a packet or few: the filters are led across on a straight line, so that they don't
 start anew; the hop still says that there was no sample."""

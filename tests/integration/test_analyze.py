@@ -25,9 +25,9 @@ def analyze(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, ["analyze", *map(str, arguments)])
 
 
-def csv_record(folder: Path, seconds: int, rate_hz: int = 250) -> Path:
+def csv_record(folder: Path, seconds: int, rate_hz: int = 250, script: str = SCRIPT) -> Path:
     """A generated ECG as text."""
-    source = ScenarioSource(rate_hz, parse_scenario(SCRIPT, "test"), seed=5)
+    source = ScenarioSource(rate_hz, parse_scenario(script, "test"), seed=5)
     pieces: list[np.ndarray] = []
     while sum(map(len, pieces)) < seconds * rate_hz:
         pieces.append(source.read(1000).microvolts[:, 0])
@@ -59,6 +59,25 @@ def test_report_and_annotations_of_a_lethal_record(tmp_path: Path) -> None:
     assert {"(VFL", "(ASYS"} <= aux
     mode = stat.S_IMODE((tmp_path / "out" / "patient.wb").stat().st_mode)
     assert mode & 0o007 == 0, "patients' data are not for everybody"
+
+
+def test_pacing_pulses_are_marked_and_no_beats(tmp_path: Path) -> None:
+    script = "".join(
+        f'[[step]]\nrhythm = "{rhythm}"\nseconds = {seconds}\n'
+        for rhythm, seconds in (("paced", 20), ("pacer-no-capture", 20))
+    )
+    path = csv_record(tmp_path, 36, script=script)
+    result = analyze(path, "--rate", "250", "--unit", "uV", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "out" / "patient.json").read_text())
+    marks = read_annotations(tmp_path / "out" / "patient.wb")
+    pulses = [mark.sample / 250 for mark in marks if mark.symbol == "^"]
+    beats = [mark.sample / 250 for mark in marks if mark.symbol in "NSVFQ"]
+    assert report["counts"]["pulses"] == len(pulses)
+    assert sum(at > 20.5 for at in pulses) >= 17
+    assert not [at for at in beats if at > 20.5]
+    assert len(beats) >= 22
+    assert "asystole" in {alarm["code"] for alarm in report["alarms"]}
 
 
 def test_rules_alone_find_the_lethal_rhythms(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tui.bedside import panels, sheets
 from tui.bedside.judging import Judging
 from tui.bedside.layout import Box, arrange
 from tui.bedside.panels import Now
-from tui.bedside.trace import Trace
+from tui.bedside.trace import PULSE, Trace
 from tui.bedside.view import BedView
 from tui.palette import Palette
 from tui.widgets.alarm_banner import AlarmBanner
@@ -132,7 +132,8 @@ class BedsideScreen(Screen[None]):
         self.wave.play(head, live=frame.trace.is_live(now_s), blank=blank)
         self.wave.tell(notice.text if notice and not self.wave.frozen else "")
         for time_s, letter in frame.trace.beats_until(head) if head is not None else ():
-            self._beat_until_s = now_s + BEAT_S
+            if letter != PULSE:
+                self._beat_until_s = now_s + BEAT_S
             if letter != "N":
                 self.wave.mark(time_s, letter)
 

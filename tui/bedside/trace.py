@@ -10,6 +10,8 @@ from tui.widgets.playout import Playout
 
 KEEP_S = 300.0
 """A whole cascade at the slowest speed, and a freeze of two minutes before it."""
+PULSE = "|"
+"""Stands for a pacing pulse where a beat has its class."""
 STALE_S = 1.5
 """Without samples for so long the trace is greyed."""
 
@@ -42,6 +44,8 @@ class Trace:
         self._playout.arrived(self.history.end_s, now_s)
         for beat in wave.beats:
             heapq.heappush(self._beats, beat)
+        for pulse_s in wave.pulses:
+            heapq.heappush(self._beats, (pulse_s, PULSE))
 
     def forget(self) -> None:
         """Turn to another bed."""
@@ -54,7 +58,7 @@ class Trace:
         return self._playout.head(now_s)
 
     def beats_until(self, head_s: float) -> list[tuple[float, str]]:
-        """Return the beats (time, class) that the head has reached since the last call."""
+        """Return what the head has reached since the last call: beats (time, class), pulses."""
         reached = []
         while self._beats and self._beats[0][0] <= head_s:
             reached.append(heapq.heappop(self._beats))
