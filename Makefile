@@ -14,7 +14,7 @@ test: $(VENV)/.dev
 
 check: lint types arrows test
 
-# Ten million random and mutated bytes into each decoder: minutes, so it is no part of check.
+# Ten million random and mutated bytes into each decoder: up to an hour, so it is no part of check.
 FUZZ ?= --bytes 10000000
 fuzz: $(VENV)/.dev
 	cd tests && $(abspath $(BIN))/python -m support.fuzzing $(FUZZ)
