@@ -58,8 +58,13 @@ REQUESTS = 3
 RENEW_S = 5.0
 POLL_S = 15.0
 """How long a poll is asked for: two renewals may be lost before the monitor falls silent."""
-SILENCE_S = 2.5
-"""Waves come in bursts, one a second: two that are missing are a loss."""
+ASK_S = 1.25
+"""Waves come in bursts, one a second. Where one is missing the monitor is asked again at once …"""
+SILENCE_S = 1.75
+"""… and is lost when it doesn't answer: one burst lost on the way is no alarm, a cut cable is one
+within 2 s."""
+FIRST_S = 2.5
+"""The first answers to the polls may take longer."""
 NO_WAVE_S = 3.0
 FAILURES = 20
 """After so many attempts a monitor that announced itself may have another address by now."""
@@ -208,17 +213,20 @@ class IntelliVue:
         self._listed = False
         if self._has_waves:
             await monitor.send(get_wave_list(self._next_invoke()))
-        heard_ns = renewed_ns = ecg_ns = self._now_ns()
+        renewed_ns = ecg_ns = self._now_ns()
+        heard_ns = renewed_ns + round((FIRST_S - SILENCE_S) * 1e9)
         await self._poll(monitor)
         while True:
-            left_s = SILENCE_S - (self._now_ns() - heard_ns) / 1e9
+            silent_s = (self._now_ns() - heard_ns) / 1e9
+            left_s = SILENCE_S - silent_s
             if left_s <= 0:
                 raise DriverError(
                     f"no message in {SILENCE_S:g} s",
                     self.address,
                     "is the monitor on and the cable in?",
                 )
-            message = await monitor.receive(min(left_s, RENEW_S))
+            asked = renewed_ns - heard_ns >= ASK_S * 1e9
+            message = await monitor.receive(left_s if asked else max(ASK_S - silent_s, 0.0))
             if message:
                 heard_ns = monitor.arrived_ns
                 if await self._take(message, monitor, emit):
@@ -227,7 +235,8 @@ class IntelliVue:
                 elif (heard_ns - ecg_ns) / 1e9 > NO_WAVE_S:
                     link.waiting_for_data(self._no_wave())
                 self._note_health(monitor, link)
-            if self._now_ns() - renewed_ns >= RENEW_S * 1e9:
+            overdue = not message and not asked
+            if overdue or self._now_ns() - renewed_ns >= RENEW_S * 1e9:
                 renewed_ns = self._now_ns()
                 await self._poll(monitor)
 

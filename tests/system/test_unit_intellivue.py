@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from support.unit import Process, Unit, wait_for
 
-ALARM_WITHIN_NS = 3_000_000_000
-"""2.5 s of silence, for a single burst that is lost must be no alarm; and the bed's step."""
+ALARM_WITHIN_NS = 2_000_000_000
 
 
 class EmulatedMonitor(Process):
@@ -43,8 +42,8 @@ def test_silence_is_an_alarm_and_a_monitor_that_restarts_is_read_again(
         monitor.send(signal.SIGUSR1)
         gone_ns = time.time_ns()
         ((raised_ns, onset_ns),) = wait_for("the alarm", lambda: started(unit))
-        assert onset_ns < gone_ns
-        assert raised_ns - onset_ns < ALARM_WITHIN_NS, "of the last burst; they come each second"
+        assert onset_ns < gone_ns, "the last burst"
+        assert raised_ns - gone_ns < ALARM_WITHIN_NS
         monitor.send(signal.SIGUSR2)
         back_ns = time.time_ns()
         wait_for("the gap in the store", lambda: unit.rows("SELECT * FROM gaps"))
