@@ -19,18 +19,17 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from agent.evaluate.lethal import CHALLENGE, false_lethal
 from agent.evaluate.reference import (
     VF,
     Reference,
     patterns,
     read_reference,
-    ventricular_runs,
 )
 from agent.evaluate.spans import (
     Episodes,
@@ -50,13 +49,6 @@ from benchmarks.hop_cache import hops_of
 from drivers.files import open_record
 
 DATABASES = ("cinc2015", "vfdb", "mitdb", "svdb")
-ALARMS = {
-    "Asystole": FindingKind.ASYSTOLE,
-    "Bradycardia": FindingKind.EXTREME_BRADYCARDIA,
-    "Tachycardia": FindingKind.EXTREME_TACHYCARDIA,
-    "Ventricular_Tachycardia": FindingKind.VT,
-    "Ventricular_Flutter_Fib": FindingKind.VF,
-}
 FINDINGS = {
     "couplet": (FindingKind.COUPLET,),
     "PVC run (3 or more)": (FindingKind.PVC_RUN, FindingKind.VT),
@@ -73,9 +65,6 @@ FINDINGS = {
 }
 PACED = ("102", "104", "107", "217")
 """EC57 leaves them out where ventricular beats are counted; their lethal alarms are counted."""
-STANDSTILL_S = 3.5
-"""No annotated beat for so long: an asystole told there is not called false."""
-SHORT_RUN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +121,7 @@ def score(job: Job) -> Scored:
     events, duration_s, rate_hz = events_of(job)
     scored = Scored(job.database, job.record, duration_s)
     if job.alarm:
-        raised = raised_at_end(spans(events, ALARMS[job.alarm]), duration_s)
+        raised = raised_at_end(spans(events, CHALLENGE[job.alarm]), duration_s)
         scored.alarm, scored.outcome = job.alarm, outcome(job.true, raised)
         return scored
     path = job.data / job.database / job.record
@@ -148,7 +137,9 @@ def score(job: Job) -> Scored:
         if job.record in PACED and row not in ("pause", "AF (30 s or longer)", "SVT"):
             continue
         scored.findings[row] = episodes(true, spans(events, *FINDINGS[row]))
-    scored.false_lethal = false_lethal(reference, events)
+    scored.false_lethal = [
+        (kind.value, round(at_s, 1)) for kind, at_s in false_lethal(reference, events)
+    ]
     scored.delays_s = {
         "vf": delays(reference.labelled(*VF), events, FindingKind.VF),
         "vt": delays(
@@ -189,28 +180,6 @@ def delays(
         told = [s.found_s for s in found if s.meets(true) and s.gone_s > true.start_s]
         out.append(max(0.0, min(told) - true.start_s) if told else float("inf"))
     return out
-
-
-def false_lethal(reference: Reference, events: Sequence[RhythmEvent]) -> list[tuple[str, float]]:
-    """Asystole, VF and VT told where nothing of the kind is annotated."""
-    flutter = [*reference.labelled(*VF), *reference.fibrillation]
-    runs = [run.span for run in ventricular_runs(reference) if run.beats >= SHORT_RUN]
-    borne_out = {
-        FindingKind.ASYSTOLE: [*_silent(reference), *flutter],
-        FindingKind.VF: [*flutter, *reference.labelled("VT")],
-        FindingKind.VT: [*runs, *flutter, *reference.labelled("VT", "IVR")],
-    }
-    return [
-        (kind.value, round(span.start_s, 1))
-        for kind, true in borne_out.items()
-        for span in spans(events, kind)
-        if not any(span.meets(other) for other in true)
-    ]
-
-
-def _silent(reference: Reference) -> list[Span]:
-    times = [time_s for time_s, _ in reference.beats]
-    return [Span(a, b) for a, b in pairwise(times) if b - a >= STANDSTILL_S]
 
 
 def jobs(
