@@ -182,6 +182,7 @@ def report(analysis: Analysis, networks: Networks) -> dict[str, Any]:
             [v.p_usable for v in analysis.verdicts],
             analysis.probabilities,
             [beat.amplitude_uv for beat in analysis.beats],
+            kinds["Q"] / max(1, kinds.total()),
         ),
         "segments": _segments(analysis),
         "alarms": sorted(analysis.alarms.values(), key=lambda alarm: alarm["raised_s"]),

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from agent.analyze import analyse
 from agent.networks import load as load_networks
+from agent.rhythm.types import BeatClass
 from drivers.files import open_record
 from models.record_rhythm import CLASSES, classify_record, features
 from models.training.datasets import is_held_out
@@ -35,9 +36,10 @@ def judged(names_and_paths: list[tuple[str, Path]]) -> list[Row]:
             analysis = analyse(record, networks)
         p_usable = np.array([v.p_usable for v in analysis.verdicts], np.float64)
         heights = [beat.amplitude_uv for beat in analysis.beats]
-        word = classify_record(p_usable, analysis.probabilities, heights)
+        q_share = sum(beat.kind is BeatClass.Q for beat in analysis.beats) / max(1, len(heights))
+        word = classify_record(p_usable, analysis.probabilities, heights, q_share)
         p = np.array([(q.normal, q.af, q.other, q.vt, q.vf) for q in analysis.probabilities])
-        row = features(p_usable, p, np.array(heights)) if len(p) else None
+        row = features(p_usable, p, np.array(heights), q_share) if len(p) else None
         rows.append((word, row))
     return rows
 

@@ -17,7 +17,7 @@ from models.training.scores import challenge_f1
 
 PENALTY = 0.01
 CLASS_WEIGHTS = np.array([1.0, 1.3, 1.15, 2.0])
-REPEATS = 16
+REPEATS = 48
 
 
 def fit(
