@@ -16,16 +16,16 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter1d
 
 from agent.signal.resample import Resampler
 
 Microvolts = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 STEP_S = 0.004
 """An edge is a change over so long; at 250 Hz and below over one sample."""
@@ -50,9 +50,11 @@ BENT_S = (0.100, 0.014)
 BEND_RATIO = 8.0
 """A pulse is so much higher than the signal bends over 8 ms either way, 100 to 14 ms before."""
 BEND_FLOOR_UV = 5.0
+_TOP = np.maximum.reduce
 _NEVER = 2**62
 _REMEMBERED = 250
 """Chain samples for which a hold can still be asked about."""
+_MOST_HELD = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,7 @@ class Pulse:
     """Added to the signal from ``first`` on, it puts a straight line in the pulse's place."""
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
+class Looked(NamedTuple):
     """What further samples brought."""
 
     pulses: list[Pulse]
@@ -112,77 +113,77 @@ class PulseDetector:
 
     def push(self, microvolts: Microvolts) -> Looked:
         """Take further samples, shape (n,)."""
-        self._kept = np.concatenate([self._kept, microvolts])
-        end = self._first + len(self._kept)
-        edges: list[int] = []
+        kept = self._kept = np.concatenate([self._kept, microvolts])
+        end = len(kept)
+        place = self._next - self._first
+        pulses: list[Pulse] = []
+        edges: list[tuple[int, int]] = []
         held = None
-        for edge in self._edges(end).tolist():
-            if edge < self._next:
+        for edge in self._edges(place):
+            if edge < place:
                 continue
             if edge + self._span > end:
-                held = edge
+                held = edge + self._first
                 break
-            edges.append(edge)
-            self._next = edge + self._span
-        self._next = max(self._next, end if held is None else held)
-        pulses = self._pulses(np.array(edges)) if edges else []
-        drop = min(self._next, end) - self._past - self._first
+            place = edge + self._span
+            edges.append((edge + self._first, place + self._first))
+            if (pulse := self._pulse(edge)) is not None:
+                pulses.append(pulse)
+        self._next = max(place + self._first, end + self._first) if held is None else held
+        drop = min(self._next - self._first, end) - self._past
         if drop > 0:
-            self._kept = self._kept[drop:]
+            self._kept = kept[drop:]
             self._first += drop
-        return Looked(pulses, [(edge, edge + self._span) for edge in edges], held)
+        return Looked(pulses, edges, held)
 
-    def _edges(self, end: int) -> Indices:
-        """Samples at which something steep begins after quiet, in order."""
-        start = self._next - self._first
-        if end <= self._next:
-            return np.empty(0, np.int64)
-        before, quiet = self._quiet
-        change = np.abs(self._kept[self._step :] - self._kept[: -self._step])
-        change = change[start - self._step - before :]
-        if float(change[before:].max()) < EDGE_UV:
-            return np.empty(0, np.int64)
-        size = before - quiet
-        # The highest of the ``size`` changes that end ``quiet`` samples before each.
-        highest = maximum_filter1d(change, size, origin=(size - 1) // 2)[before - quiet : -quiet]
-        new = change[before:]
-        steep = (new >= EDGE_UV) & (new > QUIET_RATIO * highest)
-        return np.flatnonzero(steep) + self._next
+    def _edges(self, start: int) -> Iterator[int]:
+        """Places from ``start`` on at which something steep begins after quiet, in order."""
+        kept, step = self._kept, self._step
+        if start >= len(kept):
+            return
+        far, near = self._quiet
+        change = np.abs(kept[start - far :] - kept[start - far - step : -step])
+        new = change[far:]
+        if _TOP(new) < EDGE_UV:
+            return
+        # Most are ruled out by the nearest and the farthest change that must be quiet.
+        floor = np.maximum(change[far - near : -near], change[1 : len(new) + 1])
+        for at in np.flatnonzero(new > np.maximum(QUIET_RATIO * floor, EDGE_UV)).tolist():
+            if change[at + far] > QUIET_RATIO * _TOP(change[at + 1 : at + far - near + 1]):
+                yield start + at
 
-    def _pulses(self, edges: Indices) -> list[Pulse]:
-        """Those edges that a pulse made."""
-        at = edges - self._first
-        rows = np.arange(len(at))
-        base = self._kept[at - self._step]
-        sign = np.where(self._kept[at] > base, 1.0, -1.0)
-
-        def around(start: int, stop: int, middle: Indices) -> Microvolts:
-            found: Microvolts = self._kept[middle[:, None] + np.arange(start, stop)]
-            return found
-
-        rising = sign[:, None] * (around(0, self._rise + 1, at) - base[:, None])
-        top = rising.argmax(axis=1)
-        rise = rising[rows, top]
-        falling = sign[:, None] * (around(1, self._fall + 1, at + top) - base[:, None])
-        bottom = falling.argmin(axis=1)
-        fall = rise - falling[rows, bottom]
-        height = np.minimum(rise, fall)
-        before, until = self._bent
-        wave = around(-before - self._bend, -until + self._bend + 1, at)
-        bend = self._bend
-        bends = np.abs(wave[:, bend:-bend] - (wave[:, : -2 * bend] + wave[:, 2 * bend :]) / 2)
-        still = np.maximum(bends.max(axis=1), BEND_FLOOR_UV)
-        found = (height >= self._least) & (height >= BEND_RATIO * still)
+    def _pulse(self, edge: int) -> Pulse | None:
+        """The pulse that made the edge at this place, if one did."""
+        base = float(self._kept[edge - self._step])
+        wave = self._kept[edge : edge + self._span]
+        sign = 1.0 if wave[0] > base else -1.0
+        top = int(wave.argmax() if sign > 0 else wave.argmin())
+        if top > self._rise:
+            return None
+        rise = sign * (float(wave[top]) - base)
+        after = sign * (wave[top + 1 : top + 1 + self._fall] - base)
+        bottom = int(after.argmin())
+        fall = rise - float(after[bottom])
+        height = min(rise, fall)
         low, high = FALL_SHARE
-        found &= (falling.max(axis=1) <= rise) & (fall >= low * rise) & (fall <= high * rise)
-        pulses = []
-        for k in np.flatnonzero(found).tolist():
-            peak = int(at[k] + top[k])
-            level = float(base[k] + sign[k] * (rise[k] - height[k] / 2))
-            if self._width(peak, level, float(sign[k])) <= self._widest:
-                last = peak + 1 + int(bottom[k])
-                pulses.append(self._pulse(int(at[k]), peak, last, float(sign[k] * height[k])))
-        return pulses
+        if height < self._least or not low * rise <= fall <= high * rise:
+            return None
+        peak = edge + top
+        level = base + sign * (rise - height / 2)
+        if not self._stands_out(edge, height) or self._width(peak, level, sign) > self._widest:
+            return None
+        first, last = edge + self._first, peak + 1 + bottom
+        line = base + np.arange(1, last - edge + 1) / (last - edge + 1) * (self._kept[last] - base)
+        return Pulse(
+            peak + self._first, sign * height, first + self._span, first, line - wave[: last - edge]
+        )
+
+    def _stands_out(self, edge: int, height_uv: float) -> bool:
+        """Whether the signal bent far less before the edge than the pulse is high."""
+        (before, until), bend = self._bent, self._bend
+        wave = self._kept[edge - before - bend : edge - until + bend + 1]
+        bends = np.abs(wave[bend:-bend] - (wave[: -2 * bend] + wave[2 * bend :]) / 2)
+        return height_uv >= BEND_RATIO * max(float(_TOP(bends)), BEND_FLOOR_UV)
 
     def _width(self, peak: int, level: float, sign: float) -> float:
         """Samples, not only whole, for which the wave stays beyond ``level`` around ``peak``."""
@@ -194,14 +195,6 @@ class PulseDetector:
             below = int((side <= 0).argmax())
             total += below - float(side[below]) / float(side[below] - side[below - 1])
         return total
-
-    def _pulse(self, edge: int, peak: int, last: int, height_uv: float) -> Pulse:
-        """``last`` is the first sample that is signal again, ``edge`` the first that is none."""
-        start, stop = self._kept[edge - self._step], self._kept[last]
-        steps = np.arange(1, last - edge + 1) / (last - edge + 1)
-        correction = start + steps * (stop - start) - self._kept[edge:last]
-        first = edge + self._first
-        return Pulse(peak + self._first, height_uv, first + self._span, first, correction)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,10 +233,12 @@ class PulseRemover:
 
     def push(self, raw: Microvolts, resampled: Microvolts) -> Microvolts:
         """Take the device's samples and what they became; give what the detector may see."""
-        coming = self._first + len(self._waiting)
-        waiting = np.concatenate([self._waiting, resampled])
-        self._changes = [one for one in self._changes if self._add(one, waiting, coming)]
         looked = self._detector.push(raw)
+        coming = self._first + len(self._waiting)
+        waiting = np.concatenate([self._waiting, resampled]) if len(self._waiting) else resampled
+        if self._changes or looked.pulses:
+            waiting = waiting.copy()
+            self._changes = [one for one in self._changes if self._add(one, waiting, coming)]
         known = self._resampler.known_with
         for pulse in looked.pulses:
             change = self._resampler.alone(pulse.first, pulse.correction)
@@ -251,12 +246,15 @@ class PulseRemover:
             if self._add(line, waiting, self._first):
                 self._changes.append(line)
             self.told.append(ToldPulse(pulse.peak / self._rate_hz, known(pulse.decided)))
-        self._held = [one for one in self._held if self._first - _REMEMBERED < one[1] < _NEVER]
+        if self._held and (self._held[-1][1] == _NEVER or len(self._held) > _MOST_HELD):
+            self._held = [one for one in self._held if self._first - _REMEMBERED < one[1] < _NEVER]
         self._held += [(known(first), known(decided)) for first, decided in looked.edges]
-        free = len(waiting)
-        if looked.held is not None:
-            self._held.append((known(looked.held), _NEVER))
-            free = min(max(known(looked.held) - self._first, 0), free)
+        if looked.held is None:
+            self._first += len(waiting)
+            self._waiting = waiting[:0]
+            return waiting
+        self._held.append((known(looked.held), _NEVER))
+        free = min(max(known(looked.held) - self._first, 0), len(waiting))
         self._first += free
         self._waiting = waiting[free:]
         return waiting[:free]
