@@ -322,6 +322,7 @@ class Bed:
         for step in steps:
             before = self.status.state
             self.status.hop(step.hop)
+            self._minute.pulses(len(step.hop.pulses))
             for event in step.events:
                 await self._rhythm_event(event)
             if step.hop.state is not before:

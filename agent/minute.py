@@ -25,6 +25,7 @@ class Minute:
         self._unusable_s = 0
         self._gaps = 0
         self._lost_samples = 0
+        self._pulses = 0
 
     def beat(self, beat: Beat) -> None:
         """Count a beat; only intervals between normal beats make the variability figures."""
@@ -38,6 +39,10 @@ class Minute:
             self._rates.append(rate.bpm)
         self._rhythm_s[rhythm] += 1
         self._unusable_s += state is not SignalState.USABLE
+
+    def pulses(self, count: int) -> None:
+        """Count pacing pulses."""
+        self._pulses += count
 
     def gap(self, lost_samples: int) -> None:
         """Count a gap."""
@@ -61,4 +66,5 @@ class Minute:
             "rmssd_ms": variability.rmssd_ms,
             "sdnn_ms": variability.sdnn_ms,
             "pnn50": variability.pnn50,
+            "pulses": self._pulses,
         }

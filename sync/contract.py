@@ -204,6 +204,8 @@ class Summary(Message, frozen=True, kw_only=True, tag="summary"):
     sdnn_ms: float | None = None
     pnn50: float | None = None
     models: tuple[ModelInfo, ...] = ()
+    pulses: int = 0
+    """Pacing pulses marked; they are no beats."""
 
 
 Judgement = Literal["true", "false", "unsure"]

@@ -127,7 +127,7 @@ def vitals_row(vitals: Vitals) -> Row:
 
 _SUMMARY_COLUMNS = (
     "bed, duration_s, rate_min, rate_mean, rate_max, beats, pvcs, seconds_unusable, gaps,"
-    " lost_samples, rmssd_ms, sdnn_ms, pnn50"
+    " lost_samples, rmssd_ms, sdnn_ms, pnn50, pulses"
 )
 INSERT_SUMMARY = _insert(
     "summaries", f"id, start_ns, seconds_by_rhythm, models, {_SUMMARY_COLUMNS}", or_="OR IGNORE"

@@ -18,6 +18,8 @@ from agent.outlets import Outlets
 from agent.stamps import Stamper
 from agent.store import Store
 from drivers.samples import DriverEvent, Lead, SampleBlock, StreamInfo
+from drivers.scenario import Scenario, ScenarioSource
+from drivers.scenario import Step as Play
 
 RATE_HZ = 250.0
 INFO = StreamInfo("board", "port", RATE_HZ, (Lead("II", 1.0, 0.0),))
@@ -32,8 +34,8 @@ def store() -> MagicMock:
     return store
 
 
-def bed_on(store: MagicMock) -> Bed:
-    clock = MovedClock().clock
+def bed_on(store: MagicMock, moved: MovedClock | None = None) -> Bed:
+    clock = (moved or MovedClock()).clock
     stamper = Stamper("boot", clock, lambda: "id", trust_clock=True)
     outlets = Outlets("site", "unit", stamper, MagicMock())
     services = Services(clock, store, outlets, Networks(), CATALOGUE, lambda: "id", 120.0)
@@ -59,3 +61,26 @@ async def test_beats_belong_to_the_stream_they_were_found_in(store: MagicMock) -
     assert streams == sorted(streams)
     assert set(streams) == {"first", "second"}
     assert max(time_s for name, time_s in found if name == "first") > 8.0
+
+
+async def test_the_minute_counts_pacing_pulses_beside_the_beats(store: MagicMock) -> None:
+    moved = MovedClock()
+    bed = bed_on(store, moved)
+    source = ScenarioSource(RATE_HZ, Scenario("", (Play(rhythm="paced", seconds=99),)))
+    bed.emit(INFO)
+    at = 0
+    while at < 20 * RATE_HZ:
+        counts = np.rint(source.read(50).microvolts).astype(np.int32)
+        bed.emit(SampleBlock(at, counts, 0, RATE_HZ))
+        at += len(counts)
+    working = asyncio.create_task(bed.work())
+    async with asyncio.timeout(30):
+        while store.vitals.call_count < 18:
+            await asyncio.sleep(0.01)
+        moved.pass_s(61.0)
+        while not store.summary.call_count:
+            await asyncio.sleep(0.05)
+    working.cancel()
+    (summary,) = store.summary.call_args.args
+    assert summary.pulses >= 22
+    assert summary.pulses - 2 <= summary.beats <= summary.pulses + 1

@@ -128,7 +128,8 @@ def test_unknown_numbers_are_null_never_zero() -> None:
 def test_a_summary_is_stored_once_by_its_id() -> None:
     summary = Summary(
         id="one", time=START_NS, boot="b", seq=1, unit="u", bed="bed1", start=START_NS,
-        duration_s=60.0, rate_mean=71.5, beats=72, seconds_by_rhythm={"normal": 58.0, "af": 2.0},
+        duration_s=60.0, rate_mean=71.5, beats=72, pulses=71,
+        seconds_by_rhythm={"normal": 58.0, "af": 2.0},
         models=(ModelInfo(name="rhythm", version="1.0.0", sha256="ab"),),
     )  # fmt: skip
     connection = database()
@@ -136,7 +137,7 @@ def test_a_summary_is_stored_once_by_its_id() -> None:
     write(connection, summary_row(summary))
     write(connection, summary_row(summary))
     (row,) = connection.execute("SELECT * FROM summaries").fetchall()
-    assert row["rate_mean"] == 71.5
+    assert (row["rate_mean"], row["beats"], row["pulses"]) == (71.5, 72, 71)
     assert row["rate_min"] is None
     assert row["seconds_by_rhythm"] == '{"normal": 58.0, "af": 2.0}'
     assert row["models"] == '[{"name":"rhythm","version":"1.0.0","sha256":"ab"}]'
