@@ -40,6 +40,7 @@ class LeadChain:
 
     def __init__(self, lead: Lead, scorer: Scorer, rate_hz: float, resampler: Resampler) -> None:
         self._low_uv, self._high_uv = rails_uv(lead)
+        self._least_uv = LEAST_QRS_UV if lead.calibrated else 0.0
         self._conditioner = Conditioner()
         self._pacer = PulseRemover(rate_hz, resampler)
         self._detector = QrsDetector(scorer)
@@ -114,7 +115,7 @@ class LeadChain:
         while self._found and self._found[0].decided <= end:
             found = self._found.popleft()
             self.doubt += DOUBT_WEIGHT * (found.doubt - self.doubt)
-            if found.is_qrs and abs(found.amplitude_uv) >= LEAST_QRS_UV:
+            if found.is_qrs and abs(found.amplitude_uv) >= self._least_uv:
                 out.append(found)
         return out
 

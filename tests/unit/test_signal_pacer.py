@@ -284,3 +284,13 @@ def test_the_shown_wave_keeps_its_pulse() -> None:
     add_pulse(signal, 500.0, 6.0, 5000.0, 0.001)
     wave = np.concatenate([hop.signal for hop in analysed(signal, 500.0)])
     assert np.nanmax(np.abs(wave[1450:1550])) > 300
+
+
+@pytest.mark.parametrize(("calibrated", "counted"), [(True, 0), (False, 12)])
+def test_a_guessed_scale_loses_no_beat_to_its_size(calibrated: bool, counted: int) -> None:
+    """12 µV is amplifier noise, unless nobody knows what a count is worth."""
+    signal = np.rint(ecg(np.arange(0.6, 10, 0.8), 10, 250.0)).astype(np.int32)[:, None]
+    lead = Lead("shield", 0.012, calibrated=calibrated)
+    chain = SignalChain(StreamInfo("test", "here", 250.0, (lead,)))
+    hops = chain.push(SampleBlock(0, signal, 0, 250.0)) + chain.flush()
+    assert len(beats_of(hops)) == counted
