@@ -34,6 +34,8 @@ PLACED = {
     **dict.fromkeys(("429", "614", "425"), 2),
     **dict.fromkeys(("207", "602", "607"), 3),
 }
+DATABASES = ("vfdb", "mitdb", "svdb", "cinc2015", "cinc2017")
+"""In the order of their draws: another order would train another network."""
 CHUNK_S = 20
 BATCH = 64
 EDGE_S = 2
@@ -276,8 +278,7 @@ def train_lethal(
     """Train on every patient but those of ``without_fold``."""
     torch.manual_seed(29)
     kept = {
-        name: [r for r in recordings if fold_of(r.name) != without_fold]
-        for name, recordings in groups.items()
+        name: [r for r in groups[name] if fold_of(r.name) != without_fold] for name in DATABASES
     }
     stock = Stock(kept, noise)
     name = "all" if without_fold is None else str(without_fold)
