@@ -126,7 +126,7 @@ def with_waves(signal: Signal, beats: NDArray[np.int64], rng: np.random.Generato
             if k + 1 < len(beats):
                 after = (beats[k + 1] - beats[k]) / RATE
                 if after > 0.45:
-                    at = beats[k] + int(st * min(after, 1.0) ** 0.5 * RATE)
+                    at = beats[k] + int(st * min(after, 2.0) ** 0.5 * RATE)
                     _add(out, at, t_wave * (1 + 0.1 * rng.normal()))
             k += 1
     return out
@@ -141,7 +141,7 @@ def _add(out: Signal, at: int, wave: Signal) -> None:
 
 STRIP_S = 180.0
 PART_S = (8.0, 45.0)
-_T = np.arange(-int(0.5 * RATE), int(0.5 * RATE) + 1) / RATE
+_T = np.arange(-int(0.8 * RATE), int(0.8 * RATE) + 1) / RATE
 
 
 def _bell(at_s: float, width_s: float) -> Signal:
@@ -149,17 +149,20 @@ def _bell(at_s: float, width_s: float) -> Signal:
     return bell
 
 
-def _narrow(height: float, rng: np.random.Generator) -> Signal:
+def _t(height: float, rr_s: float, rng: np.random.Generator) -> Signal:
+    """A T wave as late and as broad as the RR interval leaves it time to be."""
+    late = min(rr_s, 2.0) ** 0.5
+    at_s = float(rng.uniform(0.22, 0.42)) * late
+    return height * _bell(at_s, float(rng.uniform(0.03, 0.065)) * max(late, 0.8))
+
+
+def _narrow(height: float, rr_s: float, rng: np.random.Generator) -> Signal:
     """P, Q, R, S and T of a beat that came the usual way; R peak at 0."""
     wave = height * _bell(0.0, float(rng.uniform(0.008, 0.024)))
     wave -= height * float(rng.uniform(0.0, 0.3)) * _bell(-0.03, 0.010)
     wave -= height * float(rng.uniform(0.0, 0.6)) * _bell(0.03, 0.012)
     tall = 1.4 if rng.random() < 0.4 else 0.6
-    wave += (
-        height
-        * float(rng.uniform(-0.3, tall))
-        * _bell(float(rng.uniform(0.22, 0.32)), float(rng.uniform(0.035, 0.065)))
-    )
+    wave += _t(height * float(rng.uniform(-0.3, tall)), rr_s, rng)
     return wave + _p(height, rng)
 
 
@@ -175,6 +178,8 @@ def _wide(height: float, rr_s: float, rng: np.random.Generator) -> Signal:
     wave = height * _bell(0.0, width)
     if rng.random() < 0.5:
         wave -= height * float(rng.uniform(0.2, 0.7)) * _bell(1.8 * width, width)
+    if rr_s > 1.0:
+        return wave + _t(height * float(rng.uniform(-0.7, 0.3)), rr_s, rng)
     t_s = min(0.3, 0.55 * rr_s)
     return wave - height * float(rng.uniform(0.1, 0.6)) * _bell(t_s, min(0.07, 0.12 * rr_s))
 
@@ -194,18 +199,31 @@ def strip(rng: np.random.Generator) -> tuple[Signal, NDArray[np.int64]]:
     at_s, end_s = 0.6, STRIP_S - 1.0
     while at_s < end_s:
         kind = rng.choice(
-            ["sinus", "bigeminy", "bidirectional", "run", "escape", "paced", "still", "p only"]
+            [
+                "sinus",
+                "slow",
+                "bigeminy",
+                "bidirectional",
+                "run",
+                "escape",
+                "paced",
+                "still",
+                "p only",
+            ]
         )
         until = min(end_s, at_s + float(rng.uniform(*PART_S)))
         rr_s = 60.0 / float(
-            {"run": rng.uniform(100, 250), "escape": rng.uniform(25, 60)}.get(
-                kind, rng.uniform(45, 140)
-            )
+            {
+                "run": rng.uniform(100, 250),
+                "escape": rng.uniform(22, 60),
+                "slow": rng.uniform(25, 55),
+            }.get(kind, rng.uniform(45, 140))
         )
         wide = other = _wide(abs(height), rr_s, rng)
         if kind == "bidirectional":
             other = _wide(abs(height), rr_s, rng) * rng.choice([-1.0, 1.0])
-        narrow = _narrow(height, rng)
+        narrow = _narrow(height, rr_s, rng)
+        lost = 0.15 if kind == "paced" and rng.random() < 0.4 else 0.0
         pulse, p_wave, step = _spike(rng), 4.0 * _p(height, rng), 0
         spread = float(rng.choice([0.0, 0.03, 0.12]))
         while at_s < until:
@@ -215,9 +233,12 @@ def strip(rng: np.random.Generator) -> tuple[Signal, NDArray[np.int64]]:
             if kind == "p only":
                 _add(out, at, p_wave)
             elif kind != "still":
-                usual = narrow if kind in ("sinus", "bigeminy") else wide
+                usual = narrow if kind in ("sinus", "slow", "bigeminy") else wide
                 odd = wide if kind == "bigeminy" else other
-                _add(out, at, odd if kind != "sinus" and step % 2 == 0 else usual)
+                steady = kind in ("sinus", "slow")
+                _add(out, at, odd if not steady and step % 2 == 0 else usual)
+                if rng.random() < lost:  # a pulse that did not hear the beat: into its T wave
+                    _add(out, at + int(float(rng.uniform(0.1, 0.45)) * RATE), pulse)
                 beats.append(at)
             interval = rr_s * (1 + spread * rng.normal())
             if kind == "bigeminy":

@@ -7,14 +7,15 @@ they hold too little of: runs of ventricular beats, tall P and T waves (``benchm
 
 Two rounds: in the first the detector is told the truth (with a few lies, so that it meets levels
 gone wrong), in the second it runs on its own first scorer. ``--folds`` trains five scorers, each
-without a fifth of the records, and prints what each does on the records it never saw; 118 and 119,
-the noise stress records, stand in the first fold together, and the noise added in training is
-the second half of ``em`` only, the stress test uses its first half.
+without a fifth of the records (``OUT_0.npz`` …), and prints what each does on the records it never
+saw; 118 and 119, the noise stress records, stand in the first fold together, and the noise added
+in training is the second half of ``em`` only, the stress test uses its first half.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import time
 import zlib
 from concurrent.futures import ProcessPoolExecutor
@@ -28,7 +29,7 @@ from numpy.typing import NDArray
 
 from agent.signal.candidate import Levels
 from agent.signal.qrs import Found, QrsDetector
-from agent.signal.scorer import Scorer
+from agent.signal.scorer import Layers, Scorer
 from agent.signal.shapes import FEATURES, Shape
 from benchmarks.qrs_made import strip, with_runs, with_waves
 from benchmarks.qrs_records import Ecg, load_ecg, mixed, noise_at, records, stress_fold
@@ -39,13 +40,14 @@ FIRST_KINDS = (("clean", "noise", "stretch", "runs", "waves"), ())
 """Less is enough for the first round: its scorer only shows the second where levels go wrong."""
 MADE = 0.5
 """Weight of the tall waves that were made: there are fewer of them in life."""
-MADE_UP, STRIPS = "made up", 700
+MADE_UP, STRIPS = "made up", 600
 LIES = 0.01
 NEAR = 37
 """150 ms at 250 Hz: EC57's window."""
 FOLDS = 5
 HIDDEN = (48, 24)
-EPOCHS = 8
+EPOCHS = 10
+MEMBERS = 3
 
 
 @dataclass(frozen=True)
@@ -184,8 +186,8 @@ def fold_of(database: str, record: str, data: Path) -> int:
     return records(data, database).index(record) % FOLDS
 
 
-def fit(rows: list[Rows], seed: int = 0) -> Scorer:
-    """Train a scorer on rows (PyTorch, the training extra)."""
+def fit(rows: list[Rows], seed: int) -> Layers:
+    """Train a member of a scorer on rows (PyTorch, the training extra)."""
     import torch
 
     torch.manual_seed(seed)
@@ -225,15 +227,34 @@ def fit(rows: list[Rows], seed: int = 0) -> Scorer:
     first, offsets = made[0]
     scale, middle = spread.double().numpy(), mean.double().numpy()
     made[0] = (first / scale, offsets - (first / scale) @ middle)
-    return Scorer(tuple((np.float64(np.float32(a)), np.float64(np.float32(b))) for a, b in made))
+    return tuple((np.float64(np.float32(a)), np.float64(np.float32(b))) for a, b in made)
+
+
+_parts: list[list[Rows]] = []
+"""What the processes of ``fitted`` train on: inherited, not sent."""
+
+
+def _fit_member(job: tuple[int, int]) -> Layers:
+    part, seed = job
+    return fit(_parts[part], seed)
+
+
+def fitted(parts: list[list[Rows]], processes: int) -> list[Scorer]:
+    """A scorer of each part; in processes of their own, as PyTorch can't be forked once used."""
+    _parts[:] = parts
+    jobs = [(part, seed) for part in range(len(parts)) for seed in range(MEMBERS)]
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool:
+        found = list(pool.map(_fit_member, jobs))
+    return [Scorer(tuple(found[k : k + MEMBERS])) for k in range(0, len(found), MEMBERS)]
 
 
 def save(scorer: Scorer, out: Path) -> None:
     """Write a scorer as the detector reads it."""
-    arrays = {}
-    for i, (weights, offsets) in enumerate(scorer.layers):
-        arrays[f"weights{i}"] = weights.astype(np.float32)
-        arrays[f"offsets{i}"] = offsets.astype(np.float32)
+    arrays = {"members": np.array(len(scorer.members)), "layers": np.array(len(scorer.members[0]))}
+    for m, layers in enumerate(scorer.members):
+        for i, (weights, offsets) in enumerate(layers):
+            arrays[f"weights{m}_{i}"] = weights.astype(np.float32)
+            arrays[f"offsets{m}_{i}"] = offsets.astype(np.float32)
     np.savez(out, **arrays)  # type: ignore[arg-type]
 
 
@@ -296,19 +317,22 @@ def main() -> None:
     chosen = parser.parse_args()
     noise_at(chosen.data, "em")
     first = round_of(chosen.data, 0, None, chosen.processes)
-    scorer = fit(first)
-    save(scorer, chosen.out)
+    (scorer,) = fitted([first], chosen.processes)
     second = round_of(chosen.data, 1, scorer, chosen.processes)
     rows = first + second
-    save(fit(rows), chosen.out)
-    print(f"{chosen.out} written", flush=True)
+    parts = [rows]
     if chosen.folds:
-        scorers = {}
-        for fold in range(FOLDS):
-            kept = [r for r in rows if fold_of(r.database, r.record, chosen.data) != fold]
-            scorers[fold] = fit(kept)
-            print(f"fold {fold} trained on {len(kept)} runs", flush=True)
-        evaluate(chosen.data, scorers, chosen.processes)
+        parts += [
+            [r for r in rows if fold_of(r.database, r.record, chosen.data) != fold]
+            for fold in range(FOLDS)
+        ]
+    shipped, *folds = fitted(parts, chosen.processes)
+    save(shipped, chosen.out)
+    print(f"{chosen.out} written", flush=True)
+    if folds:
+        for fold, scorer in enumerate(folds):
+            save(scorer, chosen.out.with_name(f"{chosen.out.stem}_{fold}.npz"))
+        evaluate(chosen.data, dict(enumerate(folds)), chosen.processes)
 
 
 if __name__ == "__main__":

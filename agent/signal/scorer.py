@@ -17,35 +17,48 @@ from agent.signal.shapes import FEATURES
 WEIGHTS = Path(__file__).with_name("qrs_scorer.npz")
 
 
+Layers = tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]
+"""Of weights, each (matrix of shape (out, in), offsets of shape (out,))."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """Layers of weights, each (matrix of shape (out, in), offsets of shape (out,))."""
+    """Members that were trained alike but for the seed; their mean errs less than any of them."""
 
-    layers: tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]
+    members: tuple[Layers, ...]
 
     def logit(self, features: NDArray[np.float64]) -> float:
         """Log odds that a candidate with these features, shape (FEATURES,), is a QRS."""
-        values = features
-        for weights, offsets in self.layers[:-1]:
-            values = np.maximum(weights @ values + offsets, 0.0)
-        weights, offsets = self.layers[-1]
-        return float((weights @ values + offsets)[0])
+        total = 0.0
+        for layers in self.members:
+            values = features
+            for weights, offsets in layers[:-1]:
+                values = np.maximum(weights @ values + offsets, 0.0)
+            weights, offsets = layers[-1]
+            total += float((weights @ values + offsets)[0])
+        return total / len(self.members)
 
 
 def load_scorer(path: Path) -> Scorer:
     """A scorer out of its file; ValueError where that doesn't fit this code."""
     with np.load(path, allow_pickle=False) as stored:
-        count = len(stored.files) // 2
-        layers = tuple(
-            (stored[f"weights{i}"].astype(np.float64), stored[f"offsets{i}"].astype(np.float64))
-            for i in range(count)
+        members = tuple(
+            tuple(
+                (
+                    stored[f"weights{m}_{i}"].astype(np.float64),
+                    stored[f"offsets{m}_{i}"].astype(np.float64),
+                )
+                for i in range(int(stored["layers"]))
+            )
+            for m in range(int(stored["members"]))
         )
-    if layers[0][0].shape[1] != FEATURES:
+    found = members[0][0][0].shape[1]
+    if found != FEATURES:
         raise ValueError(
-            f"{path.name}: made for {layers[0][0].shape[1]} features, this code has "
+            f"{path.name}: made for {found} features, this code has "
             f"{FEATURES}; run benchmarks/qrs_training.py"
         )
-    return Scorer(layers)
+    return Scorer(members)
 
 
 @cache
