@@ -254,7 +254,7 @@ class Bed:
                 presence.sampled(now_ns)
                 await self._own_rate(event)
             case HeartRateReading():
-                pass  # a device with a wave: its contact comes with the samples
+                await self._contact(event, now_ns)
             case BatteryReading():
                 presence.battery(event.percent)
             case NumericReading():
@@ -322,14 +322,18 @@ class Bed:
         for step in steps:
             before = self.status.state
             self.status.hop(step.hop)
+            off = self.status.presence.is_off(self._clock.monotonic_ns())
+            if step.hop.state is SignalState.NO_DATA and off:
+                self.status.state = SignalState.LEAD_OFF
+            state = self.status.state
             self._minute.pulses(len(step.hop.pulses))
             for event in step.events:
                 await self._rhythm_event(event)
-            if step.hop.state is not before:
+            if state is not before:
                 since_ns = self._to_utc(step.hop.start_s)
-                await self._conditions(of_signal(step.hop.state, since_ns))
+                await self._conditions(of_signal(state, since_ns))
             if step.hop.rate is not None:
-                self._minute.second(step.hop.rate, self.status.rhythm_now, step.hop.state)
+                self._minute.second(step.hop.rate, self.status.rhythm_now, state)
                 self._send_vitals()
 
     async def _rhythm_event(self, event: Beat | RhythmChange | Finding) -> None:
@@ -401,6 +405,15 @@ class Bed:
         rate = Rate(at_s, rate_bpm, self.status.device_rr_ms)
         self._minute.second(rate, self.status.rhythm_now, self.status.state)
         self._send_vitals()
+
+    async def _contact(self, reading: HeartRateReading, now_ns: int) -> None:
+        """A device with a wave tells its contact with the samples; without samples, by itself."""
+        if reading.contact is not LeadState.OFF:
+            return
+        self.status.presence.contact_off(now_ns)
+        if self._silent and self.status.state is not SignalState.LEAD_OFF:
+            self.status.state = SignalState.LEAD_OFF
+            await self._conditions(of_signal(SignalState.LEAD_OFF, self._clock.utc_ns()))
 
     def _send_vitals(self) -> None:
         self._vitals_ns = self._clock.monotonic_ns()

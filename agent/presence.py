@@ -24,6 +24,7 @@ class Presence:
         self.battery_percent: int | None = None
         self._since_ns = started_ns
         self._last_sample_ns: int | None = None
+        self._off_ns: int | None = None
         self._battery_low = False
         self._ever_streamed = False
 
@@ -38,6 +39,10 @@ class Presence:
         self._last_sample_ns = now_ns
         self._ever_streamed = True
 
+    def contact_off(self, now_ns: int) -> None:
+        """The device tells that it is not on the patient: it is there, and has nothing to send."""
+        self._off_ns = now_ns
+
     def battery(self, percent: int) -> None:
         """The device told its battery's charge."""
         self.battery_percent = percent
@@ -50,16 +55,21 @@ class Presence:
         """Whether the newest sample is too old for any number to be shown."""
         return self._last_sample_ns is None or now_ns - self._last_sample_ns > STALE_NS
 
+    def is_off(self, now_ns: int) -> bool:
+        """Whether the device has just told that it is not on the patient."""
+        return self._off_ns is not None and now_ns - self._off_ns <= STALE_NS
+
     def conditions(self, now_ns: int, utc_ns: int) -> list[Condition]:
         """Device lost, no data, battery low: present or not, as of now."""
         stale = self.is_stale(now_ns)
         linked = self._has_link(self.link)
         searched_long = now_ns - self._since_ns > STALE_NS
         lost = not linked and (self._ever_streamed or searched_long)
+        off = self.is_off(now_ns)
         onset_ns = utc_ns - (now_ns - (self._last_sample_ns or self._since_ns))
         return [
             Condition("device_lost", lost, onset_ns if lost else utc_ns, detail=self.reason),
-            Condition("no_data", stale and linked, onset_ns if stale else utc_ns,
+            Condition("no_data", stale and linked and not off, onset_ns if stale else utc_ns,
                       detail=self.reason),
             Condition("battery_low", self._battery_low, utc_ns, value=self.battery_percent,
                       limit=BATTERY_LOW_PERCENT),

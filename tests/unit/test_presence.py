@@ -61,3 +61,12 @@ def test_battery_alarm_does_not_flicker_at_its_limit() -> None:
         presence.battery(percent)
         seen.append("battery_low" in present(presence, 0.5))
     assert seen == [False, True, True, True, False]
+
+
+def test_a_device_that_says_it_is_off_the_patient_lacks_no_data() -> None:
+    presence = Presence(0)
+    presence.link_changed(LinkState.STREAMING, "", S)
+    presence.sampled(2 * S)
+    presence.contact_off(4 * S)
+    assert present(presence, 5.0) == set()
+    assert present(presence, 6.5) == {"no_data"}, "it says nothing any more"
