@@ -84,7 +84,7 @@ def test_each_beat_is_counted_once(name: str) -> None:
     found = np.array([q.time_s for h in hops for q in h.qrs])
     true = np.array([b for b in beats if 1.0 < b < 43])
     near = np.abs(found[:, None] - true[None, :]) < 0.15
-    # Of T waves taller than the QRS at a low voltage one in fifty may hide its QRS (docs/signal.md).
+    # A T wave taller than a QRS of low voltage may hide one in fifty (docs/signal.md).
     hidden = 1 if name == "tall T waves, small" else 0
     assert np.count_nonzero(~near.any(axis=0)) <= hidden, true[~near.any(axis=0)]
     inner = (found > 1.2) & (found < 42.8)
