@@ -128,7 +128,9 @@ class _Envelope:
         offset = left.host_ns - slope * left.device_ns
         above = sum(point.host_ns - slope * point.device_ns - offset for point in points)
         noise = above / (len(points) - 2) + NOISE_FLOOR_NS
-        fit_sd = 2.0 * noise / (span * math.sqrt(len(points)))
+        # Of few points the noise itself is hardly known: four may lie in line by chance.
+        doubt = 1.0 + 8.0 / (len(points) - 2)
+        fit_sd = 2.0 * doubt * noise / (span * math.sqrt(len(points)))
         weight = self._prior_sd**2 / (self._prior_sd**2 + fit_sd**2)
         believed = self._prior + weight * (slope - self._prior)
         self.slope = min(max(believed, 1.0 - self._limit), 1.0 + self._limit)
