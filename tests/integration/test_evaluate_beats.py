@@ -59,7 +59,8 @@ def test_report_of_text_and_json(shared: Path, tmp_path: Path) -> None:
     written = tmp_path / "beats.json"
     result = evaluate(folder, "--json", written, "--lead", "0")
     assert result.exit_code == 0, result.output
-    assert all(len(line) <= 80 for line in result.output.splitlines())
+    wide = [line.strip() for line in result.output.splitlines() if len(line) > 80]
+    assert set(wide) <= {str(folder)}, "all but a long path, which is never broken"
     assert "paced records are left out: 102" in result.output
     report = json.loads(written.read_text())
     assert (report["schema"], report["command"]) == (1, "evaluate beats")

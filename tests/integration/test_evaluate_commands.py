@@ -28,7 +28,8 @@ def told(tmp_path: Path, *arguments: str | Path) -> tuple[dict[str, Any], str]:
     written = tmp_path / "report.json"
     result = evaluate(*arguments, "--json", written)
     assert result.exit_code == 0, result.output
-    assert all(len(line) <= 80 for line in result.output.splitlines()), result.output
+    wide = [line.strip() for line in result.output.splitlines() if len(line) > 80]
+    assert set(wide) <= {str(arguments[1])}, "all but a long path, which is never broken"
     report: dict[str, Any] = json.loads(written.read_text())
     assert report["schema"] == 1
     assert report["command"] == f"evaluate {arguments[0]}"

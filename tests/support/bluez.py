@@ -6,6 +6,7 @@ by the test (real ones, or made up).
 """
 
 import asyncio
+import contextlib
 import struct
 import subprocess
 from collections.abc import Callable, Iterable
@@ -44,9 +45,11 @@ class PrivateBus:
         self.address = f"unix:path={self._socket}"
 
     async def up(self) -> None:
-        """Wait until it listens."""
-        for _ in range(200):
-            if self._socket.exists():
+        """Wait until it listens, which is a moment after its socket has a name."""
+        for _ in range(500):
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_unix_connection(self._socket)
+                writer.close()
                 return
             await asyncio.sleep(0.02)
         raise AssertionError("the private dbus-daemon did not start")
