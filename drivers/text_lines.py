@@ -228,17 +228,17 @@ class TextLines(SerialDevice[UncountedStream]):
             if not data or waited_s > BOOT_S + MEASURE_S:
                 what = f"no {self.packet} in {BOOT_S:.0f} s at {self.baud} baud"
                 raise DriverError(what, self.address, self.silence_remedy)
+        rate_hz = _lines_per_s(arrivals)
+        return self._usual_rate(rate_hz, rate_hz * size / max(lines, 1), lengths)
+
+    def _usual_rate(self, rate_hz: float, bytes_per_s: float, lengths: Counter[int]) -> float:
+        """The rate that was meant, from lines and bytes a second and the lines' lengths."""
         if not lengths:
             raise DriverError(
                 "says that an electrode is off, so its rate can't be measured",
                 self.address,
                 "put the electrodes on, or set rate_hz",
             )
-        rate_hz = _lines_per_s(arrivals)
-        return self._usual_rate(rate_hz, rate_hz * size / lines, lengths)
-
-    def _usual_rate(self, rate_hz: float, bytes_per_s: float, lengths: Counter[int]) -> float:
-        """The rate that was meant, from lines and bytes a second and the lines' lengths."""
         if line_is_full(bytes_per_s, self.baud):
             (usual, _), *_ = lengths.most_common(1)
             rate_hz = self.baud / BITS_PER_BYTE / usual
@@ -257,6 +257,8 @@ class TextLines(SerialDevice[UncountedStream]):
 
 def _lines_per_s(arrivals: Sequence[tuple[int, int]]) -> float:
     """Slope of the lines read over their arrival, ns: one late read bends it little."""
+    if len(arrivals) < 2:
+        return 0.0
     at_ns, lines = np.array(arrivals, float).T
     at_s = (at_ns - at_ns.mean()) / 1e9
     return float(at_s @ lines / (at_s @ at_s))
