@@ -5,7 +5,6 @@ Plain numpy on one candidate at a time: the shapes are always the same, so are t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -21,22 +20,29 @@ Layers = tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]
 """Of weights, each (matrix of shape (out, in), offsets of shape (out,))."""
 
 
-@dataclass(frozen=True, slots=True)
 class Scorer:
-    """Members that were trained alike but for the seed; their mean errs less than any of them."""
+    """Members that were trained alike but for the seed; their mean errs less than any of them.
 
-    members: tuple[Layers, ...]
+    All have two hidden layers of the same sizes, so that each layer is one product for all.
+    """
+
+    def __init__(self, members: tuple[Layers, ...]) -> None:
+        self.members = members
+        count = len(members)
+        (first, first_offsets), (second, second_offsets), (last, last_offsets) = (
+            (np.stack([weights for weights, _ in layer]), np.stack([o for _, o in layer]))
+            for layer in zip(*members, strict=True)
+        )
+        self._first, self._first_offsets = first.reshape(-1, first.shape[2]), first_offsets.ravel()
+        self._second, self._second_offsets = second, second_offsets[:, :, np.newaxis]
+        self._last, self._offset = last.ravel() / count, float(last_offsets.sum()) / count
+        self._columns = (count, second.shape[2], 1)
 
     def logit(self, features: NDArray[np.float64]) -> float:
         """Log odds that a candidate with these features, shape (FEATURES,), is a QRS."""
-        total = 0.0
-        for layers in self.members:
-            values = features
-            for weights, offsets in layers[:-1]:
-                values = np.maximum(weights @ values + offsets, 0.0)
-            weights, offsets = layers[-1]
-            total += float((weights @ values + offsets)[0])
-        return total / len(self.members)
+        values = np.maximum(self._first @ features + self._first_offsets, 0.0)
+        values = self._second @ values.reshape(self._columns) + self._second_offsets
+        return float(self._last @ np.maximum(values, 0.0).ravel()) + self._offset
 
 
 def load_scorer(path: Path) -> Scorer:
