@@ -24,6 +24,8 @@ class RhythmInForce:
         self._beats = 0
         self._until_s = 0.0
         self._smooth: deque[RhythmProbabilities] = deque(maxlen=SMOOTH_S)
+        self._mean: tuple[float, float] | None = None
+        """Of these, the probability that it is normal and that it is not."""
         self._judge = "rules"
 
     @property
@@ -38,6 +40,10 @@ class RhythmInForce:
     def stage2(self, probabilities: RhythmProbabilities, judged_by: str) -> None:
         """Stage 2's word on the newest second."""
         self._smooth.append(probabilities)
+        self._mean = (
+            sum(p.normal for p in self._smooth) / len(self._smooth),
+            sum(p.other + p.af for p in self._smooth) / len(self._smooth),
+        )
         self._judge = judged_by
 
     def unusable(self, start_s: float) -> list[RhythmChange]:
@@ -45,6 +51,7 @@ class RhythmInForce:
         self._beats = 0
         self._candidate = None
         self._smooth.clear()
+        self._mean = None
         return self._change(Rhythm.NOT_ANALYSED, start_s, 1.0, "rules")
 
     def found(self, rhythm: Rhythm, finding: Finding) -> list[RhythmChange]:
@@ -61,9 +68,8 @@ class RhythmInForce:
     def basic(self, other: bool, at_s: float) -> list[RhythmChange]:
         """None of these is open; ``other`` is what the rules say of the beats."""
         confidence, judge = 0.8, "rules"
-        if self._smooth:
-            normal = sum(p.normal for p in self._smooth) / len(self._smooth)
-            others = sum(p.other + p.af for p in self._smooth) / len(self._smooth)
+        if self._mean is not None:
+            normal, others = self._mean
             other, judge = others > normal, self._judge
             confidence = max(others, normal)
         wanted = Rhythm.OTHER if other else Rhythm.NORMAL

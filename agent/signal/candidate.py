@@ -24,7 +24,7 @@ _LONGEST_RR_S = 3.0
 _USUAL_RR_S = 0.8
 _LATE = 600
 """Samples back to which the cycle before is looked up."""
-_BY_BEATS = [0, 1, 11, 13, 14, 15, *range(22, 36)]
+_BY_BEATS = np.array([0, 1, 11, 13, 14, 15, *range(22, 36)])
 """Places among the context features of those made here."""
 
 
@@ -160,15 +160,15 @@ def _cycle_before(signals: FrontEnd, levels: Levels, at: int, height: float) -> 
     if back > _LATE:
         return 0.5
     position = at - back - signals.base
-    return share(height, float(signals.envelope[position - 10 : position + 11].max()))
+    return share(height, float(np.maximum.reduce(signals.envelope[position - 10 : position + 11])))
 
 
 def _likeness(levels: Levels, wide: NDArray[np.float64]) -> tuple[float, float, float]:
     """Best correlation with the usual beat within ±12 ms: signed, absolute, and whether known."""
     if levels.template is None:
         return 0.0, 0.0, 0.0
-    likeness = np.correlate(wide, levels.template, "valid")
+    likeness: list[float] = np.correlate(wide, levels.template, "valid").tolist()
     inner = wide[_SHIFT:-_SHIFT]
     norm = math.sqrt(float(inner @ inner)) + 1.0
-    best = float(likeness[int(np.abs(likeness).argmax())]) / norm
+    best = max(likeness, key=abs) / norm
     return best, abs(best), 1.0

@@ -24,6 +24,7 @@ that a complex stands in the hop's signal where its R peak is told."""
 _ONE = 100
 _MISSING, _RAILED, _DEAD, _OFF = 1, _ONE, _ONE**2, _ONE**3
 """What a sample is, as decimal digits: one sum over a hop counts all four."""
+_NOTHING = HopFacts(0.0, 0.0, 0.0, False)
 DEAD_BEFORE, DEAD_AFTER = 15, 25
 """A constant from 60 ms before another lead's R peak to 100 ms after it gives no QRS."""
 PAST = HOP + LOOK_AHEAD + R_REACH + DEAD_BEFORE
@@ -46,9 +47,9 @@ class LeadChain:
         self._detector = QrsDetector(scorer)
         self._found: deque[Found] = deque()
         self._signal: Signal = np.empty(0, np.float32)
-        self._marks = np.empty(0, np.int64)
-        self._past = np.zeros(PAST, np.int64)
-        """Marks of the hops that are out, the newest last."""
+        self._marks = np.zeros(PAST, np.int64)
+        self._told = 0
+        """Samples of ``_signal`` that are out; in ``_marks`` PAST more are kept before them."""
         self._last_uv = np.nan
         self._lag = 0
         self._end = 0
@@ -97,16 +98,17 @@ class LeadChain:
 
     def hop(self) -> tuple[Signal, HopFacts]:
         """The next hop's signal and facts; its samples must be there."""
-        signal = self._signal[:HOP].copy()
-        self._past = np.concatenate([self._past[HOP:], self._marks[:HOP]])
-        marks = int(self._past[-HOP:].sum())
+        told, self._told = self._told, self._told + HOP
+        signal = self._signal[told : self._told].copy()
+        marks = int(np.add.reduce(self._marks[told + PAST : self._told + PAST]))
+        if not marks:
+            return signal, _NOTHING
         facts = HopFacts(
             missing=marks // _MISSING % _ONE / HOP,
             railed=marks // _RAILED % _ONE / HOP,
             dead=marks // _DEAD % _ONE / HOP,
             off=marks >= _OFF,
         )
-        self._signal, self._marks = self._signal[HOP:], self._marks[HOP:]
         return signal, facts
 
     def decided(self, end: int) -> list[Found]:
@@ -133,7 +135,8 @@ class LeadChain:
     def was_dead(self, peak: int, end: int) -> bool:
         """Whether the lead gave a dead constant around ``peak``; ``end`` is the hop's."""
         first = peak - DEAD_BEFORE - (end - PAST)
-        around = self._past[first : first + DEAD_BEFORE + DEAD_AFTER + 1] if first >= 0 else ()
+        past = self._marks[self._told : self._told + PAST]
+        around = past[first : first + DEAD_BEFORE + DEAD_AFTER + 1] if first >= 0 else ()
         return len(around) > 0 and bool(np.all(np.equal(around, _DEAD)))
 
     def _detect(self, microvolts: NDArray[np.float64]) -> None:
@@ -150,7 +153,8 @@ class LeadChain:
         self._signal = np.concatenate([self._signal, signal[early:]])
 
     def _mark(self, marks: NDArray[np.int64]) -> None:
-        self._marks = np.concatenate([self._marks, marks])
+        self._marks = np.concatenate([self._marks[self._told :], marks])
+        self._signal, self._told = self._signal[self._told :], 0
 
 
 def _by(found: Found, end: int) -> Found:
