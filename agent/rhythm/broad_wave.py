@@ -12,7 +12,7 @@ from collections import deque
 
 import numpy as np
 
-from agent.rhythm.wave import calm, steepness
+from agent.rhythm.wave import calmest, slopes, steepness
 from agent.signal.types import HOP_S, RATE_HZ, Signal
 
 WINDOW_S = 2
@@ -51,10 +51,8 @@ class BroadWave:
         None where they are not or a sample is missing (NaN). To be asked every EVERY_HOPS hops of
         usable signal.
         """
-        slope = np.abs(window[1:] - window[:-1])
-        wave = window - _middle(window)
         # Neither second may be calm: half a window of it is a run too short.
-        steep, at_rest = steepness(slope), max(calm(wave[:RATE_HZ]), calm(wave[RATE_HZ:]))
+        steep, at_rest = steepness(slopes(window)), calmest(window - _middle(window))
         if np.isnan(steep):
             return None
         earlier = list(self._figures)[: -self._aside]
@@ -75,7 +73,8 @@ class BroadWave:
 def _middle(window: Signal) -> np.floating:
     """The median, NaN or not: ``np.median`` takes five times as long to make sure of NaN first."""
     half = len(window) // 2
-    part = np.partition(window, (half - 1, half))
+    part = window.copy()
+    part.partition((half - 1, half))
     middle: np.floating = (part[half - 1] + part[half]) / 2
     return middle
 

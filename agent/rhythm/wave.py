@@ -61,7 +61,7 @@ def measure(window: Signal) -> Wave:
     """The figures of a window, shape (n * 250,), without missing samples."""
     wave = window - np.median(window)
     size = np.abs(wave)
-    slope = np.abs(np.diff(wave))
+    slope = slopes(wave)
     total = float(size.sum()) + 1e-6
     half_period = int(np.clip(round(np.pi * total / (float(slope.sum()) + 1e-6)), 2, RATE_HZ))
     early, late = wave[:-half_period], wave[half_period:]
@@ -93,19 +93,38 @@ def crossings_hz(window: Signal) -> float:
 def calm(wave: Signal) -> float:
     """Share of samples under a fifth of their second's peak, shape (n * 250,), about its median."""
     seconds = np.abs(wave).reshape(-1, RATE_HZ)
-    small = np.count_nonzero(seconds < 0.2 * seconds.max(1, keepdims=True))
-    return small / seconds.size
+    return sum(_calm_of(seconds)) / seconds.size
+
+
+def calmest(wave: Signal) -> float:
+    """The same of the calmest second alone."""
+    return max(_calm_of(np.abs(wave).reshape(-1, RATE_HZ))) / RATE_HZ
+
+
+def _calm_of(seconds: Signal) -> list[int]:
+    """Such samples of each row of sizes, shape (n, 250)."""
+    small = seconds < np.float32(0.2) * np.maximum.reduce(seconds, axis=1, keepdims=True)
+    counts: list[int] = np.add.reduce(small, axis=1).tolist()
+    return counts
+
+
+def slopes(window: Signal) -> Signal:
+    """Size of each step from sample to sample, shape (n - 1,)."""
+    steps: Signal = np.abs(window[1:] - window[:-1])
+    return steps
 
 
 def steepness(slope: Signal) -> float:
     """98th percentile of the slopes over their mean; NaN where a sample is missing."""
     rank = int(0.98 * len(slope))
-    return float(np.partition(slope, rank)[rank]) / (float(slope.sum() / len(slope)) + 1e-9)
+    ranked = slope.copy()
+    ranked.partition(rank)
+    return float(ranked[rank]) / (float(np.add.reduce(slope)) / len(slope) + 1e-9)
 
 
 def is_fibrillatory(window: Signal) -> bool:
     """Whether a window, shape (n * 250,), is one fibrillatory wave; NaN in it: no."""
-    slope = np.abs(np.diff(window))
+    slope = slopes(window)
     # Almost every window ends here, or is missing samples: the other figures are not needed.
     if not steepness(slope) < STEEPNESS:
         return False
