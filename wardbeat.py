@@ -9,21 +9,16 @@ import asyncio
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from agent.cli.analyze import analyze
 from agent.cli.devices import devices
 from agent.cli.faults import stop
-from agent.cli.models import models, registry
+from agent.cli.models import models
 from agent.evaluate.commands import evaluate
 
-if TYPE_CHECKING:
-    from drivers.files import Record
-
 FEED = "/run/wardbeat/feed.sock"
-LONG_RECORD_S = 120.0
-"""Below this an analysis is over before a progress bar could be read."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -130,72 +125,8 @@ def _watch(
             return
 
 
-@main.command()
-@click.argument("records", nargs=-1, required=True, metavar="RECORD...")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
-@click.option("--lead", "leads", multiple=True, help="Name or number (from 0) of a lead to use.")
-@click.option("--rate", type=click.FloatRange(50, 5000), help="Hz, for a CSV that doesn't tell.")
-@click.option("--unit", type=click.Choice(["mV", "uV", "V"]), help="Of a CSV that doesn't tell.")
-@click.option("--partial", is_flag=True, help="Read what is there of a truncated record.")
-@click.option("--rules-only", is_flag=True, help="Leave the networks out.")
-@click.option("--models", "folder", type=click.Path(path_type=Path), help="A unit's models folder.")
-def analyze(
-    records: tuple[str, ...],
-    out: Path,
-    leads: tuple[str, ...],
-    rate: float | None,
-    unit: str | None,
-    partial: bool,
-    rules_only: bool,
-    folder: Path | None,
-) -> None:
-    """Analyse recordings through the very chain that runs at the bed.
-
-    RECORD is a WFDB record (path without extension), an EDF+ or CSV file, or the log of a
-    Shimmer3. Writes DIR/NAME.wb (WFDB annotations) and DIR/NAME.json for each.
-    """
-    from agent.networks import Networks, load
-    from drivers.files import RecordError, open_record
-
-    networks = Networks() if rules_only else load(registry(None, folder) if folder else None)
-    for line in networks.refused:
-        click.echo(f"wardbeat: {line}; rules judge in its place", err=True)
-    failed = 0
-    for path in records:
-        try:
-            with open_record(
-                path, leads=leads or None, rate_hz=rate, unit=unit, partial=partial
-            ) as record:
-                _analyse_one(record, networks, out)
-        except RecordError as error:
-            failed += 1
-            click.echo(f"wardbeat: {error}", err=True)
-    if failed:
-        sys.exit(1)
-
-
-def _analyse_one(record: Record, networks: object, out: Path) -> None:
-    from agent.analyze import analyse, write
-    from agent.networks import Networks
-
-    assert isinstance(networks, Networks)  # noqa: S101 - narrows for the type checker
-    for warning in record.warnings:
-        click.echo(f"wardbeat: {record.address}: {warning}", err=True)
-    show = record.duration_s >= LONG_RECORD_S and sys.stderr.isatty()
-    with click.progressbar(
-        length=round(record.duration_s), label=record.name, file=sys.stderr, hidden=not show
-    ) as bar:
-        done = analyse(record, networks, progress=lambda at_s: bar.update(round(at_s) - bar.pos))
-    result = write(done, networks, out)
-    alarms = len(result["alarms"])
-    click.echo(
-        f"{record.name}: rhythm {result['rhythm']}, {result['counts']['beats']} beats, "
-        f"{alarms} alarm{'s' * (alarms != 1)} → {out / record.name}.json, .wb"
-    )
-
-
-for group in (evaluate, models, devices):
-    main.add_command(group)
+for command in (analyze, evaluate, models, devices):
+    main.add_command(command)
 
 
 @main.group()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -88,37 +88,36 @@ def _deaf() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+def outcomes(work: Callable[[T], R], todo: Sequence[T], processes: int) -> Iterator[R | Failure]:
+    """What ``work`` makes of each record, in their order, each as soon as it is there.
+
+    ``work`` must be picklable where there is more than one process.
+    """
+    guarded = partial(_guarded, work)
+    if processes == 1 or len(todo) < 2:
+        yield from map(guarded, todo)
+        return
+    context = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(min(processes, len(todo)), context, _deaf) as pool:
+            yield from pool.map(guarded, todo)
+    except BrokenProcessPool as error:
+        raise EvaluateError(
+            "a process ended in the middle of its record; is there memory for --jobs "
+            f"{processes}? Take fewer"
+        ) from error
+
+
 def each(
     work: Callable[[T], R],
     todo: Sequence[T],
     processes: int = 1,
     progress: Callable[[int], None] = lambda done: None,
 ) -> tuple[list[R], list[Failure]]:
-    """``work`` on every record: results in the order of the records, and what failed.
-
-    ``work`` must be picklable where there is more than one process. ``progress`` is told how
-    many are done.
-    """
-    guarded = partial(_guarded, work)
-    if processes > 1 and len(todo) > 1:
-        context = multiprocessing.get_context("spawn")
-        try:
-            with ProcessPoolExecutor(min(processes, len(todo)), context, _deaf) as pool:
-                return _sorted_out(pool.map(guarded, todo), progress)
-        except BrokenProcessPool as error:
-            raise EvaluateError(
-                "a process ended in the middle of its record; is there memory for --jobs "
-                f"{processes}? Take fewer"
-            ) from error
-    return _sorted_out(map(guarded, todo), progress)
-
-
-def _sorted_out(
-    outcomes: Iterable[R | Failure], progress: Callable[[int], None]
-) -> tuple[list[R], list[Failure]]:
+    """The same, sorted out: results, and what failed. ``progress`` is told how many are done."""
     good: list[R] = []
     failed: list[Failure] = []
-    for done, outcome in enumerate(outcomes, 1):
+    for done, outcome in enumerate(outcomes(work, todo, processes), 1):
         if isinstance(outcome, Failure):
             failed.append(outcome)
         else:

@@ -123,6 +123,46 @@ def test_fault_is_one_line_that_says_what_to_do(tmp_path: Path, make: object, sa
     assert "Traceback" not in result.output
 
 
+def test_processes_write_what_one_would_and_go_on_after_a_fault(
+    tmp_path: Path, shared: Path
+) -> None:
+    source = shared / "captures" / "wfdb_edf" / "100_3chan"
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.hea").write_text(
+            source.with_suffix(".hea").read_text().replace("100_3chan", name)
+        )
+        (tmp_path / f"{name}.dat").write_bytes(source.with_suffix(".dat").read_bytes())
+    records = [tmp_path / name for name in ("one", "missing", "two")]
+    alone = analyze(*records, "--out", tmp_path / "alone")
+    several = analyze(*records, "--out", tmp_path / "several", "--jobs", "2")
+    assert (alone.exit_code, several.exit_code) == (1, 1)
+    assert several.output.count("missing.hea: no such header file") == 1
+    assert several.output.index("one: rhythm") < several.output.index("two: rhythm")
+    for file in ("one.json", "one.wb", "two.json", "two.wb"):
+        assert (tmp_path / "several" / file).read_bytes() == (
+            tmp_path / "alone" / file
+        ).read_bytes()
+
+
+def test_two_records_of_one_name_do_not_replace_each_other(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    first, second = csv_record(tmp_path, 10), csv_record(tmp_path / "other", 10)
+    options = ("--rate", "250", "--unit", "uV", "--rules-only", "--out", tmp_path / "out")
+    result = analyze(first, second, *options)
+    assert result.exit_code == 1
+    assert f"{second}: {first} has the same name" in result.output
+    assert (tmp_path / "out" / f"{first.stem}.json").exists()
+
+
+def test_an_out_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    record = csv_record(tmp_path, 10)
+    result = analyze(record, "--rate", "250", "--unit", "uV", "--out", tmp_path / "file")
+    assert result.exit_code == 1
+    assert "cannot be written" in result.output
+    assert "choose another --out" in result.output
+
+
 def slow_record(folder: Path) -> Path:
     """A record no ECG analysis can use."""
     (folder / "slow.hea").write_text("slow 1 25 50\nslow.dat 16 200/mV 16 0 0 0 0 II\n")
