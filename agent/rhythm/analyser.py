@@ -142,12 +142,12 @@ class RhythmAnalyser:
 
     def _still(self, hop: Hop) -> list[Finding]:
         """Standstill, unless the wave fibrillates: then there is no QRS either."""
+        if self._fibrillation.episode.open:
+            return []
         settled_s = self._settled_s(hop)
         due = self._standstill.due(settled_s, self._limits)
-        if due and not self._standstill.asystole.open:
-            fibrillates = self._fibrillation.episode.open or is_fibrillatory(self._window(hop))
-            if fibrillates:
-                return []
+        if due and not self._standstill.asystole.open and is_fibrillatory(self._window(hop)):
+            return []
         return self._standstill.tick(hop.start_s, settled_s, hop.end_s, self._limits)
 
     def _unseen_hop(self, hop: Hop) -> list[RhythmEvent]:
@@ -219,7 +219,7 @@ class RhythmAnalyser:
             out += found
             for finding in found:
                 if finding.ended_s is None:
-                    out += self._standstill.asystole.end(finding.onset_s, hop.end_s)
+                    out += self._standstill.fibrillates(finding.onset_s, hop.end_s)
                 else:
                     self._standstill.restart(finding.ended_s)
         if not any(episode.open for episode in self._lethal):

@@ -46,6 +46,11 @@ class Standstill:
             return self._pause.end(start_s, end_s)
         return []
 
+    def fibrillates(self, since_s: float, found_s: float) -> list[Finding]:
+        """The ventricles fibrillate: what was open was no standstill."""
+        out = self.asystole.end(since_s, found_s)
+        return out + self._pause.end(since_s, found_s)
+
     def restart(self, at_s: float) -> None:
         """Until ``at_s`` the ventricles fibrillated: if they stand still, then from there on."""
         self._from_s, self._since_beat, self._unseen_s = at_s, False, 0.0

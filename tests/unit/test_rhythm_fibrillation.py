@@ -34,6 +34,23 @@ def test_vf_that_ends_in_standstill_becomes_asystole() -> None:
     assert told.rhythms()[-1].rhythm is Rhythm.ASYSTOLE
 
 
+def test_there_is_no_pause_in_a_fibrillation() -> None:
+    strip = Strip().sinus(20).fibrillating(12)
+    for _ in range(4):  # a complex that the detector sees in it now and then
+        strip.beat(2.5)
+    told = analyse(strip, rhythm_network=Says(vf=1.0))
+    assert len(told.found(VF)) == 1
+    assert not told.ended(VF)
+    assert FindingKind.PAUSE not in told.kinds()
+
+
+def test_a_pause_is_over_when_it_is_told_to_be_a_fibrillation() -> None:
+    told = analyse(Strip().sinus(20).fibrillating(12))
+    (vf,) = told.found(VF)
+    (pause,) = told.ended(FindingKind.PAUSE)
+    assert pause.found_s == vf.found_s
+
+
 def test_vf_that_ends_in_beats_is_over() -> None:
     told = analyse(Strip().sinus(20).fibrillating(12).sinus(20))
     assert len(told.found(VF)) == len(told.ended(VF)) == 1
