@@ -58,7 +58,8 @@ FINDINGS = {
     "PVCs per minute": (FindingKind.PVC_RATE_HIGH,),
     "bigeminy": (FindingKind.BIGEMINY,),
     "trigeminy": (FindingKind.TRIGEMINY,),
-    "SVT": (FindingKind.SVT,),
+    "SVT as labelled, of any rate": (FindingKind.SVT,),
+    "SVT (5 or more, 150/min)": (FindingKind.SVT,),
     "AF (30 s or longer)": (FindingKind.AF,),
     "VF, flutter": (FindingKind.VF,),
     "pause": (FindingKind.PAUSE, FindingKind.ASYSTOLE),
@@ -134,7 +135,7 @@ def score(job: Job) -> Scored:
         }
         return scored
     for row, true in patterns(reference, labelled=job.database == "mitdb").items():
-        if job.record in PACED and row not in ("pause", "AF (30 s or longer)", "SVT"):
+        if job.record in PACED and not row.startswith(("pause", "AF", "SVT")):
             continue
         scored.findings[row] = episodes(true, spans(events, *FINDINGS[row]))
     scored.false_lethal = [

@@ -123,6 +123,13 @@ def pauses(reference: Reference, least_s: float) -> list[Span]:
     ]
 
 
+def has_fast_row(reference: Reference, span: Span) -> bool:
+    """Whether so many RR intervals in a row are as short as the unit's own SVT has them."""
+    times = [time_s for time_s, _ in reference.beats if span.start_s <= time_s <= span.end_s]
+    fast = (b - a <= 60.0 / LIMITS.svt_bpm for a, b in pairwise(times))
+    return any(short and len(list(row)) >= LIMITS.svt_beats for short, row in groupby(fast))
+
+
 def frequent_pvcs(reference: Reference) -> list[Span]:
     """While there were so many PVCs in the minute before as the limit says."""
     pvcs = [time_s for time_s, kind in reference.beats if kind == "V"]
@@ -160,7 +167,10 @@ def patterns(reference: Reference, *, labelled: bool = True) -> dict[str, list[S
     return by_beats | {
         "bigeminy": reference.labelled("B"),
         "trigeminy": reference.labelled("T"),
-        "SVT": reference.labelled("SVTA"),
+        "SVT as labelled, of any rate": reference.labelled("SVTA"),
+        "SVT (5 or more, 150/min)": [
+            span for span in reference.labelled("SVTA") if has_fast_row(reference, span)
+        ],
         "AF (30 s or longer)": [
             s for s in reference.labelled(*AF) if s.end_s - s.start_s >= LIMITS.af_s
         ],

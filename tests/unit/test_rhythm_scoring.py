@@ -11,6 +11,7 @@ from support.rhythm_hops import Strip
 from agent.evaluate.reference import (
     Reference,
     frequent_pvcs,
+    has_fast_row,
     patterns,
     pauses,
     ventricular_runs,
@@ -79,6 +80,13 @@ def test_what_the_table_takes_from_the_beats() -> None:
     assert len(rows["PVC run (3 or more)"]) == 2
     assert len(rows["VT (5 or more, 100/min)"]) == 1
     assert not patterns(beats("NVVVVVN", 0.8))["VT (5 or more, 100/min)"], "75/min"
+
+
+def test_a_labelled_svt_counts_as_one_where_it_is_as_fast_as_the_units_own() -> None:
+    told = beats("N" * 12, 0.39)
+    assert has_fast_row(told, Span(0.0, 10.0))
+    assert not has_fast_row(told, Span(0.0, 1.7)), "four intervals"
+    assert not has_fast_row(beats("N" * 12, 0.41), Span(0.0, 10.0)), "146/min"
 
 
 def test_pauses_and_frequent_pvcs() -> None:
