@@ -124,7 +124,7 @@ EVIDENCE: Final[dict[str, Evidence]] = {
         emulated="drivers/emulated/intellivue.py:EmulatedIntelliVue",
         whole_unit="system/test_unit_intellivue.py::"
         "test_silence_is_an_alarm_and_a_monitor_that_restarts_is_read_again",
-        examples="unit/test_intellivue.py::test_worked_vectors_of_the_serial_frames",
+        examples="unit/test_intellivue_frames.py::test_worked_vectors_of_the_serial_frames",
         real="unit/test_intellivue.py::test_every_data_message_of_the_capture_parses",
         exact="integration/test_intellivue_link.py::"
         "test_a_silent_network_is_an_exact_gap_by_the_monitors_clock",

@@ -19,7 +19,7 @@ READ_BY = {
     "healthypi_5": "test_protocentral.py",
     "ads1292r": "test_protocentral.py",
     "max30003": "test_protocentral.py",
-    "intellivue_rs232": "test_intellivue.py",
+    "intellivue_rs232": "test_intellivue_frames.py",
     "shimmer3": "test_shimmer.py",
     "movesense": "test_movesense.py",
     "wfdb": "test_wfdb_formats.py",
