@@ -53,6 +53,9 @@ class LeadChain:
         self._last_uv = np.nan
         self._lag = 0
         self._end = 0
+        self._off = False
+        self._waiting: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+        """Samples and the device's own, pushed and not looked at yet."""
         self.rules = LeadRules()
         self.doubt = 0.0
         """Running chance of error of the QRS decisions."""
@@ -72,6 +75,17 @@ class LeadChain:
 
     def push(self, microvolts: NDArray[np.float64], off: bool, raw: NDArray[np.float64]) -> None:
         """Further samples of the stretch, and the device's own they were made of."""
+        if off is not self._off:
+            self._work()
+            self._off = off
+        self._waiting.append((microvolts, raw))
+
+    def _work(self) -> None:
+        """Take what was pushed. Once a hop is soon enough, and small packets cost no more so."""
+        if not self._waiting:
+            return
+        microvolts, raw = (np.concatenate(pieces) for pieces in zip(*self._waiting, strict=True))
+        self._waiting.clear()
         self._detect(self._pacer.push(raw, microvolts))
         if not len(microvolts):
             return
@@ -81,10 +95,11 @@ class LeadChain:
         self._condition(microvolts)
         railed = (microvolts <= self._low_uv) | (microvolts >= self._high_uv)
         dead = np.abs(microvolts - before) < DEAD_UV
-        self._mark(railed * _RAILED + dead * _DEAD + off * _OFF)
+        self._mark(railed * _RAILED + dead * _DEAD + self._off * _OFF)
 
     def finish(self) -> None:
         """The stretch is over; what was still undecided is decided now."""
+        self._work()
         if not np.isnan(self._last_uv):
             self._condition(np.full(LAG, self._last_uv))
         self._detect(self._pacer.finish())
@@ -93,11 +108,13 @@ class LeadChain:
 
     def skip(self, count: int) -> None:
         """Samples that are missing."""
+        self._work()
         self._signal = np.concatenate([self._signal, np.full(count, np.nan, np.float32)])
         self._mark(np.full(count, _MISSING))
 
     def hop(self) -> tuple[Signal, HopFacts]:
         """The next hop's signal and facts; its samples must be there."""
+        self._work()
         told, self._told = self._told, self._told + HOP
         signal = self._signal[told : self._told].copy()
         marks = int(np.add.reduce(self._marks[told + PAST : self._told + PAST]))
