@@ -30,6 +30,8 @@ from drivers.source import SourceChunk
 from drivers.uncounted import HIGHEST_RATE_HZ, LOWEST_RATE_HZ
 
 BLOCK_S = 30.0
+READ_S = 2.0
+"""So much is read at once where the blocks are shorter: reading costs by the call."""
 LIVE_BLOCK_S = 0.1
 """As often as a serial device brings samples."""
 
@@ -58,16 +60,19 @@ def blocks(
     breaks off or is damaged.
     """
     step = max(1, round(block_s * record.rate_hz))
-    for first in range(0, record.n_samples, step):
-        yield from _block(record, first, step, host_ns)
+    ahead = step * max(1, round(READ_S / block_s))
+    for first in range(0, record.n_samples, ahead):
+        yield from _cut(record, first, ahead, step, host_ns)
 
 
-def _block(record: Record, first: int, count: int, host_ns: int) -> Iterator[SampleBlock | Gap]:
-    """One cut of a record, split where what is sampled changes."""
+def _cut(
+    record: Record, first: int, count: int, step: int, host_ns: int
+) -> Iterator[SampleBlock | Gap]:
+    """A stretch of a record in pieces of ``step``, split where what is sampled changes, too."""
     samples = record.read(first, count)
     valid = samples.valid
     changes = np.flatnonzero(np.any(valid[1:] != valid[:-1], axis=1)) + 1
-    edges = [0, *changes.tolist(), len(valid)]
+    edges = sorted({*range(0, len(valid), step), *changes.tolist(), len(valid)})
     for start, stop in pairwise(edges):
         there = valid[start]
         at_ns = host_ns + round((first + start) / record.rate_hz * 1e9)
