@@ -102,6 +102,7 @@ async def cut_and_return(
         await asyncio.sleep(1.5)
     finally:
         wearing.cancel()
+        await asyncio.sleep(0.5)  # for the last packet to arrive
         await asyncio.to_thread(process.stop)
 
 
