@@ -20,22 +20,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.evaluate.lethal import false_lethal
-from agent.evaluate.reference import VF, Reference, read_reference
+from agent.evaluate.reference import VF, read_reference
 from agent.networks import load as load_networks
 from agent.rhythm.analyser import RhythmAnalyser
 from agent.rhythm.limits import RhythmLimits
-from agent.rhythm.types import FindingKind, RhythmChange, RhythmEvent
+from agent.rhythm.types import FindingKind, RhythmEvent
 from benchmarks.beats_accuracy import bundle_of
 from benchmarks.hop_cache import hops_of
+from benchmarks.lethal_seconds import KINDS, Seconds, lethal_seconds
 from benchmarks.qrs_records import records
 from drivers.files import open_record
 from models.runtime import OnnxBeats, OnnxRhythm
 from models.training.lethal import fold_of
 
-KINDS = ("vf", "vt", "other")
 IN_SECONDS = ("vfdb/", "mitdb/207")
-Seconds = Counter[tuple[str, str]]
-"""Seconds by annotated and told rhythm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +64,6 @@ def events_of(path: Path, rhythm: Path, beats: Path, cache: Path | None) -> list
     return events + analyser.flush()
 
 
-def seconds(reference: Reference, events: Sequence[RhythmEvent], duration_s: float) -> Seconds:
-    """Each second's annotated rhythm against the one in force; annotated noise is left out."""
-    changes = [event for event in events if isinstance(event, RhythmChange)]
-    count: Seconds = Counter()
-    for second in range(int(duration_s)):
-        label = reference.label_at(second + 0.5)
-        if label in ("", "NOISE"):
-            continue
-        true = "vf" if label in VF else "vt" if label == "VT" else "other"
-        said = "other"
-        for change in changes:
-            if change.start_s <= second + 0.5:
-                said = change.rhythm.value
-        count[true, said if said in KINDS else "other"] += 1
-    return count
-
-
 def told(data: Path, name: str, rhythm: Path, beats: Path, cache: Path | None) -> Told:
     """Analyse and compare one record."""
     path = data / name
@@ -95,7 +76,7 @@ def told(data: Path, name: str, rhythm: Path, beats: Path, cache: Path | None) -
         name,
         duration_s / 3600.0,
         bool(reference.labelled(*VF, "VT") or reference.fibrillation),
-        seconds(reference, events, duration_s) if counted else Counter(),
+        lethal_seconds(reference, events, duration_s) if counted else Counter(),
         [] if name.startswith("vfdb") else false_lethal(reference, events),
     )
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -27,7 +28,6 @@ import numpy as np
 from agent.evaluate.lethal import CHALLENGE, false_lethal
 from agent.evaluate.reference import (
     VF,
-    Reference,
     patterns,
     read_reference,
 )
@@ -44,8 +44,9 @@ from agent.networks import Networks
 from agent.networks import load as load_networks
 from agent.rhythm.analyser import RhythmAnalyser
 from agent.rhythm.limits import RhythmLimits
-from agent.rhythm.types import FindingKind, Rhythm, RhythmChange, RhythmEvent
+from agent.rhythm.types import FindingKind, RhythmEvent
 from benchmarks.hop_cache import hops_of
+from benchmarks.lethal_seconds import KINDS, Seconds, lethal_seconds
 from drivers.files import open_record
 
 DATABASES = ("cinc2015", "vfdb", "mitdb", "svdb")
@@ -90,8 +91,7 @@ class Scored:
     duration_s: float
     alarm: str = ""
     outcome: Outcome = field(default_factory=Outcome)
-    seconds: dict[str, int] = field(default_factory=dict)
-    """Seconds by ``annotated>found``; annotated and found are vf, vt, other."""
+    seconds: Seconds = field(default_factory=Counter)
     delays_s: dict[str, list[float]] = field(default_factory=dict)
     """Onset to alarm of the lethal episodes found."""
     findings: dict[str, Episodes] = field(default_factory=dict)
@@ -128,7 +128,7 @@ def score(job: Job) -> Scored:
     path = job.data / job.database / job.record
     reference = read_reference(path, rate_hz, duration_s)
     if job.database == "vfdb":
-        scored.seconds = seconds(reference, events, duration_s)
+        scored.seconds = lethal_seconds(reference, events, duration_s)
         scored.delays_s = {
             "vf": delays(reference.labelled(*VF), events, FindingKind.VF),
             "vt": delays(reference.labelled("VT"), events, FindingKind.VT, FindingKind.VF),
@@ -148,26 +148,6 @@ def score(job: Job) -> Scored:
         ),
     }
     return scored
-
-
-def seconds(
-    reference: Reference, events: Sequence[RhythmEvent], duration_s: float
-) -> dict[str, int]:
-    """Each second's annotated rhythm against the one in force; annotated noise is left out."""
-    changes = [event for event in events if isinstance(event, RhythmChange)]
-    count: dict[str, int] = {}
-    for second in range(int(duration_s)):
-        label = reference.label_at(second + 0.5)
-        if label in ("", "NOISE"):
-            continue
-        true = "vf" if label in VF else "vt" if label == "VT" else "other"
-        said = "other"
-        for change in changes:
-            if change.start_s <= second + 0.5:
-                said = change.rhythm.value
-        key = f"{true}>{said if said in (Rhythm.VF, Rhythm.VT) else 'other'}"
-        count[key] = count.get(key, 0) + 1
-    return count
 
 
 def delays(
@@ -241,10 +221,6 @@ def alarm_table(found: Sequence[Scored]) -> dict[str, Any]:
 def lethal_table(found: Sequence[Scored]) -> dict[str, Any]:
     """vfdb: VF and flutter, then VF, flutter and VT together, second by second."""
     rows = {one.record: _lethal(one.seconds) for one in found}
-    pooled: dict[str, int] = {}
-    for one in found:
-        for key, count in one.seconds.items():
-            pooled[key] = pooled.get(key, 0) + count
     weak_first = sorted(
         rows.items(),
         key=lambda item: float(np.nanmin([item[1]["vf_sensitivity"], item[1]["vf_specificity"]])),
@@ -255,28 +231,24 @@ def lethal_table(found: Sequence[Scored]) -> dict[str, Any]:
     }
     return {
         "records": dict(weak_first),
-        "gross": _lethal(pooled),
+        "gross": _lethal(sum((one.seconds for one in found), Counter())),
         "patient_means": means,
         "delays": delay_table(found),
     }
 
 
-def _lethal(count: Mapping[str, int]) -> dict[str, Any]:
-    def cell(true: str, said: str) -> int:
-        return count.get(f"{true}>{said}", 0)
-
-    said = ("vf", "vt", "other")
-    vf, vt, other = (sum(cell(true, s) for s in said) for true in said)
-    lethal = sum(cell(true, s) for true in ("vf", "vt") for s in ("vf", "vt"))
+def _lethal(count: Seconds) -> dict[str, Any]:
+    vf, vt, other = (sum(count[true, said] for said in KINDS) for true in KINDS)
+    lethal = sum(count[true, said] for true in ("vf", "vt") for said in ("vf", "vt"))
     return {
         "vf_s": vf,
         "vt_s": vt,
         "other_s": other,
-        "vf_sensitivity": share(cell("vf", "vf"), vf),
-        "vf_specificity": share(vt + other - cell("vt", "vf") - cell("other", "vf"), vt + other),
-        "vf_specificity_without_vt": share(other - cell("other", "vf"), other),
+        "vf_sensitivity": share(count["vf", "vf"], vf),
+        "vf_specificity": share(vt + other - count["vt", "vf"] - count["other", "vf"], vt + other),
+        "vf_specificity_without_vt": share(other - count["other", "vf"], other),
         "lethal_sensitivity": share(lethal, vf + vt),
-        "lethal_specificity": share(cell("other", "other"), other),
+        "lethal_specificity": share(count["other", "other"], other),
     }
 
 

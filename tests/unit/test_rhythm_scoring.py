@@ -17,9 +17,10 @@ from agent.evaluate.reference import (
     ventricular_runs,
 )
 from agent.evaluate.spans import Outcome, Span, episodes, outcome, raised_at_end, spans
-from agent.rhythm.types import Finding, FindingKind
+from agent.rhythm.types import Finding, FindingKind, Rhythm, RhythmChange
 from agent.signal.types import Qrs, SignalState
 from benchmarks.hop_cache import load, save
+from benchmarks.lethal_seconds import lethal_seconds
 
 
 def beats(text: str, rr_s: float = 0.5) -> Reference:
@@ -94,6 +95,23 @@ def test_pauses_and_frequent_pvcs() -> None:
     assert not pauses(beats("N[]N", 2.1), 2.0), "flutter holds no beats"
     assert len(frequent_pvcs(beats("NV" * 12, 1.0))) == 1
     assert not frequent_pvcs(beats("NNNNNNV" * 12, 1.0))
+
+
+def test_seconds_are_counted_by_the_rhythm_in_force_and_noise_by_none() -> None:
+    labels = [(Span(0, 4), "N"), (Span(4, 8), "VFL"), (Span(8, 10), "VT"), (Span(10, 12), "NOISE")]
+    told = [
+        RhythmChange(0.0, Rhythm.NORMAL, 1.0, "rules"),
+        RhythmChange(3.0, Rhythm.VF, 1.0, "rules"),
+        RhythmChange(9.0, Rhythm.ASYSTOLE, 1.0, "rules"),
+    ]
+    count = lethal_seconds(Reference((), tuple(labels), ()), told, 12.0)
+    assert count == {
+        ("other", "other"): 3,
+        ("other", "vf"): 1,
+        ("vf", "vf"): 4,
+        ("vt", "vf"): 1,
+        ("vt", "other"): 1,
+    }
 
 
 def test_hops_come_back_from_the_cache(tmp_path: Path) -> None:
