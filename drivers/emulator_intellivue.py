@@ -6,6 +6,7 @@
 prints the address when it can be reached and plays its source in real time to whoever associates.
 Signals: USR1 takes it off the network (or pulls the plug), USR2 brings it back: with its
 association and clock as they were, or switched on anew with ``--restart``. TERM and INT end it.
+``away`` is printed once nothing more is sent.
 """
 
 from __future__ import annotations
@@ -168,6 +169,7 @@ class Monitor:
     def _come_or_go(self, there: bool) -> None:
         if not there:
             self._place.detach()
+            print("away", flush=True)
             return
         if self._restart:
             self._device.plug_in()
